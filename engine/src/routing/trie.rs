@@ -1,0 +1,1 @@
+//! Topic Filters and their subscribers.
