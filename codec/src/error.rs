@@ -125,6 +125,10 @@ malformed! {
     TopicAliasZero => TopicAliasInvalid, "topic alias 0";
     /// Authentication Data without Authentication Method.
     AuthenticationDataAlone => ProtocolError, "authentication data without authentication method";
+    /// AUTH without Authentication Method, except for a success without any property.
+    AuthenticationMethodMissing => ProtocolError, "AUTH without authentication method";
+    /// A SUBACK, or an UNSUBACK of MQTT 5, that answers no filter. [MQTT-3.8.4-6] [MQTT-3.11.3-2]
+    NoReasonCode => ProtocolError, "no reason code";
     /// A reason code that this packet may not carry.
     ReasonCode => ProtocolError, "reason code not allowed in this packet";
     /// [MQTT-3.2.2-1]
@@ -141,7 +145,7 @@ impl fmt::Display for Malformed {
 
 impl core::error::Error for Malformed {}
 
-/// Why a packet could not be written.
+/// Why a packet could not be written. What the sink holds of it by then is to be thrown away.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum EncodeError {
     /// The sink has no room; with a larger buffer it would fit.
@@ -150,8 +154,11 @@ pub enum EncodeError {
     FieldTooLong,
     /// The packet would be longer than 268,435,455 bytes.
     PacketTooLarge,
-    /// The packet has no form in this version (AUTH before MQTT 5, a QoS above 0 without Packet Identifier).
+    /// The packet has no form in this version (AUTH or an empty Topic Name before MQTT 5, a
+    /// QoS above 0 without Packet Identifier).
     NotInThisVersion,
+    /// A SUBSCRIBE or UNSUBSCRIBE without Topic Filter.
+    NoTopicFilter,
 }
 
 impl fmt::Display for EncodeError {
@@ -161,6 +168,7 @@ impl fmt::Display for EncodeError {
             Self::FieldTooLong => "a field is longer than 65,535 bytes",
             Self::PacketTooLarge => "the packet is longer than 268,435,455 bytes",
             Self::NotInThisVersion => "the packet has no form in this protocol version",
+            Self::NoTopicFilter => "the packet has no topic filter",
         })
     }
 }

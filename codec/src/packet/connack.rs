@@ -10,7 +10,8 @@ use crate::writer::{Sink, put_fixed_header};
 /// The answer to a CONNECT.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ConnAck<'a> {
-    /// Whether the server kept the Session of earlier connections.
+    /// Whether the server kept the Session of earlier connections. Not sent with a refusal, nor
+    /// in MQTT 3.1.
     pub session_present: bool,
     /// Success or the reason of the refusal. Before MQTT 5 the six return codes stand for it.
     pub reason_code: ReasonCode,
@@ -21,8 +22,9 @@ pub struct ConnAck<'a> {
 impl<'a> ConnAck<'a> {
     pub(crate) fn decode(reader: &mut Reader<'a>, version: Version) -> Result<Self, Malformed> {
         let flags = reader.u8()?;
-        // [MQTT-3.2.2-1]
-        if flags & !1 != 0 {
+        // [MQTT-3.2.2-1] MQTT 3.1 has no Session Present: the whole byte is reserved.
+        let reserved = if version == Version::V3 { 0xFF } else { 0xFE };
+        if flags & reserved != 0 {
             return Err(Malformed::ConnAckFlags);
         }
         let code = reader.u8()?;
@@ -50,8 +52,12 @@ impl<'a> ConnAck<'a> {
     /// # Errors
     /// See [`EncodeError`].
     pub fn encode(&self, version: Version, sink: &mut impl Sink) -> Result<(), EncodeError> {
-        // MQTT 3.1 has no Session Present: its byte is reserved.
-        let session_present = u8::from(self.session_present && version != Version::V3);
+        // [MQTT-3.2.2-6] A refusal never says that a Session is present; MQTT 3.1 can't say it.
+        let session_present = u8::from(
+            self.session_present
+                && self.reason_code == ReasonCode::Success
+                && version != Version::V3,
+        );
         if version.is_v5() {
             put_fixed_header(sink, 0x20, 2 + self.properties.encoded_len())?;
             sink.put(&[session_present, self.reason_code.value()])?;

@@ -77,12 +77,15 @@ impl<'a> Connect<'a> {
         let properties = Properties::decode_if_v5(reader, version, PropertyPlace::Connect)?;
         let client_id = reader.string()?;
         let will = Will::decode(reader, flags, version)?;
-        let user_name = if flags & USER_NAME == 0 {
+        // MQTT 3.1: the Remaining Length takes precedence over these two flags, so that a packet
+        // that ends early has neither name nor password.
+        let ended = |reader: &Reader<'_>| version == Version::V3 && reader.is_empty();
+        let user_name = if flags & USER_NAME == 0 || ended(reader) {
             None
         } else {
             Some(reader.string()?)
         };
-        let password = if flags & PASSWORD == 0 {
+        let password = if flags & PASSWORD == 0 || ended(reader) {
             None
         } else {
             Some(reader.binary()?)
@@ -176,7 +179,8 @@ impl<'a> Will<'a> {
         let qos_bits = (flags >> WILL_QOS_SHIFT) & 0b11;
         if flags & WILL == 0 {
             // [MQTT-3.1.2-11] [MQTT-3.1.2-13] [3:MQTT-3.1.2-13] [3:MQTT-3.1.2-15]
-            if qos_bits != 0 || flags & WILL_RETAIN != 0 {
+            // MQTT 3.1 disregards both without the Will Flag.
+            if version != Version::V3 && (qos_bits != 0 || flags & WILL_RETAIN != 0) {
                 return Err(Malformed::WillFlags);
             }
             return Ok(None);

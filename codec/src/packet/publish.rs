@@ -99,7 +99,8 @@ impl<'a> Publish<'a> {
     /// Writes the packet.
     ///
     /// # Errors
-    /// See [`EncodeError`]; `NotInThisVersion` when QoS and Packet Identifier don't agree.
+    /// See [`EncodeError`]; `NotInThisVersion` when QoS and Packet Identifier don't agree, or
+    /// for an empty Topic Name before MQTT 5.
     #[inline]
     pub fn encode(&self, version: Version, sink: &mut impl Sink) -> Result<(), EncodeError> {
         self.encode_head(version, sink)?;
@@ -112,7 +113,10 @@ impl<'a> Publish<'a> {
     /// As [`Publish::encode`].
     #[inline]
     pub fn encode_head(&self, version: Version, sink: &mut impl Sink) -> Result<(), EncodeError> {
-        if self.packet_id.is_some() == (self.qos == QoS::AtMostOnce) {
+        if self.packet_id.is_some() == (self.qos == QoS::AtMostOnce)
+            // [MQTT-4.7.3-1] The Topic Alias that an empty name stands for is MQTT 5's.
+            || (self.topic.is_empty() && !version.is_v5())
+        {
             return Err(EncodeError::NotInThisVersion);
         }
         let mut first = 0x30 | (self.qos.bits() << 1);

@@ -23,6 +23,10 @@ impl<'a> SubAck<'a> {
         let packet_id = reader.packet_id()?;
         let properties = Properties::decode_if_v5(reader, version, PropertyPlace::SubAck)?;
         let reason_codes = reader.take_rest();
+        // [MQTT-3.8.4-6] One for each filter, and a SUBSCRIBE has at least one.
+        if reason_codes.is_empty() {
+            return Err(Malformed::NoReasonCode);
+        }
         for &code in reason_codes {
             let known = if version.is_v5() {
                 ReasonCode::from_u8(code).is_some_and(|code| code.is_allowed_in(PacketType::SubAck))

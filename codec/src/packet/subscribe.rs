@@ -144,8 +144,12 @@ impl<'a> Subscribe<'a> {
     /// Writes the packet; before MQTT 5 only the QoS of the options has a form.
     ///
     /// # Errors
-    /// See [`EncodeError`].
+    /// See [`EncodeError`]; `NoTopicFilter` for an empty list.
     pub fn encode(&self, version: Version, sink: &mut impl Sink) -> Result<(), EncodeError> {
+        // [MQTT-3.8.3-2]
+        if self.raw.is_empty() && self.list.is_empty() {
+            return Err(EncodeError::NoTopicFilter);
+        }
         let properties = if version.is_v5() {
             self.properties.encoded_len()
         } else {

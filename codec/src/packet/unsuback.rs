@@ -30,6 +30,10 @@ impl<'a> UnsubAck<'a> {
         }
         let properties = Properties::decode(reader, PropertyPlace::UnsubAck)?;
         let reason_codes = reader.take_rest();
+        // [MQTT-3.11.3-2] One for each filter, and an UNSUBSCRIBE has at least one.
+        if reason_codes.is_empty() {
+            return Err(Malformed::NoReasonCode);
+        }
         let known = |&code: &u8| {
             ReasonCode::from_u8(code).is_some_and(|code| code.is_allowed_in(PacketType::UnsubAck))
         };

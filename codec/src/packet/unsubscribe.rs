@@ -57,8 +57,12 @@ impl<'a> Unsubscribe<'a> {
     /// Writes the packet.
     ///
     /// # Errors
-    /// See [`EncodeError`].
+    /// See [`EncodeError`]; `NoTopicFilter` for an empty list.
     pub fn encode(&self, version: Version, sink: &mut impl Sink) -> Result<(), EncodeError> {
+        // [MQTT-3.10.3-2]
+        if self.raw.is_empty() && self.list.is_empty() {
+            return Err(EncodeError::NoTopicFilter);
+        }
         let properties = if version.is_v5() {
             self.properties.encoded_len()
         } else {
