@@ -21,15 +21,22 @@ pub fn matches(filter: &str, topic: &str) -> bool {
     if topic.starts_with('$') && filter.starts_with(['+', '#']) {
         return false;
     }
-    let mut topic_levels = topic.split('/');
-    for wanted in filter.split('/') {
+    levels_match(filter.as_bytes(), topic.as_bytes())
+}
+
+/// The same for parts of a filter and a topic that begin behind the same number of levels, where `$` has no
+/// meaning.
+pub(super) fn levels_match(filter: &[u8], topic: &[u8]) -> bool {
+    let is_separator = |byte: &u8| *byte == b'/';
+    let mut topic_levels = topic.split(is_separator);
+    for wanted in filter.split(is_separator) {
         // [MQTT-4.7.1-1] `#` stands last and takes the parent level and all levels below it.
-        if wanted == "#" {
+        if wanted == b"#" {
             return true;
         }
         match topic_levels.next() {
             // [MQTT-4.7.1-2] `+` takes one level, an empty one included.
-            Some(level) if wanted == "+" || wanted == level => {}
+            Some(level) if wanted == b"+" || wanted == level => {}
             _ => return false,
         }
     }
@@ -39,13 +46,47 @@ pub fn matches(filter: &str, topic: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::matches;
+    use proptest::prelude::*;
+
+    /// Section 4.7 once more, said in another way.
+    fn by_the_book(filter: &[&str], topic: &[&str]) -> bool {
+        match (filter, topic) {
+            (["#"], _) | ([], []) => true,
+            ([wanted, filter @ ..], [level, topic @ ..]) => {
+                (*wanted == "+" || wanted == level) && by_the_book(filter, topic)
+            }
+            _ => false,
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn agrees_with_a_second_definition(
+            mut filter in prop::collection::vec(prop::sample::select(&["", "a", "b", "+", "$x", "ä", "ab"][..]), 1..6),
+            topic in prop::collection::vec(prop::sample::select(&["", "a", "b", "$x", "ä", "ab"][..]), 1..6),
+            multi: bool,
+        ) {
+            filter.extend(multi.then_some("#"));
+            let wild_dollar = topic[0].starts_with('$') && filter[0] == "+";
+            let expected = !wild_dollar && by_the_book(&filter, &topic);
+            prop_assert_eq!(matches(&filter.join("/"), &topic.join("/")), expected);
+        }
+    }
 
     #[test]
     fn the_examples_of_the_standard_hold() {
         let rows = [
             ("sport/tennis/player1/#", "sport/tennis/player1", true),
-            ("sport/tennis/player1/#", "sport/tennis/player1/ranking", true),
-            ("sport/tennis/player1/#", "sport/tennis/player1/score/wimbledon", true),
+            (
+                "sport/tennis/player1/#",
+                "sport/tennis/player1/ranking",
+                true,
+            ),
+            (
+                "sport/tennis/player1/#",
+                "sport/tennis/player1/score/wimbledon",
+                true,
+            ),
             ("sport/tennis/player1/#", "sport/tennis/player2", false),
             ("sport/#", "sport", true),
             ("sport/#", "sports", false),
