@@ -313,6 +313,26 @@ fn a_hundred_thousand_subscribers_of_one_filter_come_and_go() {
 }
 
 #[test]
+fn churn_takes_no_more_room() {
+    let mut trie = Trie::new(7);
+    for key in 0..20 {
+        trie.insert("news/+", key, key);
+        trie.insert(&format!("a level of its own {key}/x"), key, key);
+    }
+    let mut bytes = Vec::new();
+    for key in 20..5_000 {
+        trie.insert("news/+", key, key);
+        trie.insert(&format!("a level of its own {key}/x"), key, key);
+        trie.remove("news/+", key - 20);
+        trie.remove(&format!("a level of its own {}/x", key - 20), key - 20);
+        bytes.push(trie.heap_bytes());
+    }
+    let (early, late) = bytes.split_at(1_000);
+    assert!(late.iter().max() <= early.iter().max(), "{late:?}");
+    assert_eq!((trie.len(), trie.node_count()), (40, 21));
+}
+
+#[test]
 fn a_subscription_takes_about_a_hundred_bytes() {
     // A value as the broker keeps it: a reference and a few options.
     type Value = (std::sync::Arc<u8>, u32, u8, bool);
