@@ -6,4 +6,5 @@
 pub mod cli;
 pub mod config;
 pub mod data_dir;
+pub mod reload;
 pub mod telemetry;

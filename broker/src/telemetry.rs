@@ -88,16 +88,34 @@ fn filter(level: LogLevel) -> LevelFilter {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use std::io::Write;
     use std::sync::{Arc, Mutex, PoisonError};
 
     use super::*;
 
+    /// Where tests read what was logged.
     #[derive(Clone, Default)]
-    struct Memory(Arc<Mutex<Vec<u8>>>);
+    pub(crate) struct Memory(Arc<Mutex<Vec<u8>>>);
+
+    /// Logging that goes to memory.
+    pub(crate) fn in_memory(
+        log: &Log,
+        memory: &Memory,
+    ) -> (impl Subscriber + Send + Sync, Telemetry) {
+        subscriber(log, false, memory.clone())
+    }
 
     impl Memory {
+        /// The lines of text since the last call, without their times.
+        pub(crate) fn events(&self) -> Vec<String> {
+            let event = |line: &str| match line.split_once('Z') {
+                Some((time, event)) if time.starts_with("20") => event.trim_start().to_owned(),
+                _ => line.to_owned(),
+            };
+            self.take().lines().map(event).collect()
+        }
+
         fn take(&self) -> String {
             let mut bytes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
             String::from_utf8_lossy(&std::mem::take(&mut *bytes)).into_owned()

@@ -252,7 +252,7 @@ pub(super) const KEYS: &[Key<Config>] = &[
             max: 65_535,
             never: None
         },
-        "The longest Keep Alive; who asks for more, or for none, is told this one as Server Keep Alive. 0s for no bound."
+        "The longest Keep Alive. A client that asks for more, or for none, is told this one as Server Keep Alive; before MQTT 5, where it can't be told, it is refused. 0s for no bound."
     ),
     fixed!(
         mqtt.response_information,
