@@ -1,0 +1,264 @@
+//! Subscriptions are made and given up. MQTT 5 sections 3.8.4, 3.10.4, 4.7, 4.8.2.
+
+use dunlin_codec::topic::{Filter, levels};
+use dunlin_codec::{ReasonCode, RetainHandling, Subscription};
+
+use super::{Batch, Hub};
+use crate::journal::{Entry, Removal, Seq, ShareId, Target};
+use crate::limits::Limits;
+use crate::message::Origin;
+use crate::routing::share::Waiting;
+use crate::routing::{Action, Decision, Route, Routes, Share};
+use crate::session::{RetainedCursor, Session, State, SubscriptionSettings};
+use crate::sync::Arc;
+use crate::time::Now;
+
+impl Hub {
+    /// Makes or replaces one subscription; the entry to be written, if any, goes to `frame`.
+    /// Gives the reason code for SUBACK. [MQTT-3.8.4-3] [MQTT-3.8.4-4]
+    pub fn subscribe(
+        &self,
+        limits: &Limits,
+        session: &Arc<Session>,
+        origin: &Origin,
+        wanted: Subscription<'_>,
+        identifier: u32,
+        frame: &mut Vec<Entry>,
+    ) -> ReasonCode {
+        let Ok(parsed) = Filter::parse(wanted.filter) else {
+            return ReasonCode::TopicFilterInvalid;
+        };
+        if levels(parsed.filter) > limits.topic_levels || wanted.filter.len() > limits.topic_bytes {
+            return ReasonCode::TopicFilterInvalid;
+        }
+        if self.authorize(origin, Action::Subscribe, parsed.filter) == Decision::Deny {
+            return ReasonCode::NotAuthorized;
+        }
+        let filter: Arc<str> = wanted.filter.into();
+        let settings = SubscriptionSettings {
+            options: wanted.options,
+            identifier,
+        };
+        // Both locks together: a retained message is either older than the subscription, and sent
+        // by its cursor, or newer, and routed.
+        let retained = self.retained.read();
+        let mut routes = self.routes.write();
+        let is_new = {
+            let state = session.lock();
+            let known = state.subscriptions.len();
+            let is_new = !state.subscriptions.contains_key(&filter);
+            if state.ended
+                || (is_new && (known >= limits.subscriptions_per_session || self.account.is_full()))
+                || (is_new && routes.subscriptions >= limits.subscriptions)
+            {
+                return ReasonCode::QuotaExceeded;
+            }
+            is_new
+        };
+        let share = self.insert_route(&mut routes, session, parsed, settings);
+        routes.subscriptions += usize::from(is_new);
+        let retained_up_to = match (parsed.share_name, settings.options.retain_handling) {
+            // [MQTT-4.8.2] No retained messages on a shared subscription.
+            (None, RetainHandling::Send) => Some(retained.version()),
+            (None, RetainHandling::SendIfNew) if is_new => Some(retained.version()),
+            _ => None,
+        }
+        .filter(|_| !retained.is_empty());
+        let mut state = session.lock();
+        state.subscriptions.insert(Arc::clone(&filter), settings);
+        state.shares.extend(share.filter(|_| is_new));
+        state.cursors.retain(|cursor| cursor.filter != filter);
+        if let Some(up_to) = retained_up_to {
+            state.cursors.push(RetainedCursor {
+                filter: Arc::clone(&filter),
+                up_to,
+                after: None,
+            });
+        }
+        if is_new {
+            state.recharge();
+        }
+        if state.is_persistent() {
+            frame.push(Entry::Subscribed {
+                session: session.key,
+                filter,
+                settings,
+                retained_up_to,
+            });
+        }
+        granted(settings)
+    }
+
+    /// Puts a route into the trie; gives the share it leads to, if it's a shared subscription.
+    pub(super) fn insert_route(
+        &self,
+        routes: &mut Routes,
+        session: &Arc<Session>,
+        parsed: Filter<'_>,
+        settings: SubscriptionSettings,
+    ) -> Option<Arc<Share>> {
+        let Some(share_name) = parsed.share_name else {
+            let route = Route::Session(Arc::clone(session), settings);
+            routes.trie.insert(parsed.filter, session.key.0, route);
+            return None;
+        };
+        let id = ShareId {
+            share_name: share_name.into(),
+            filter: parsed.filter.into(),
+        };
+        let share = match routes.shares.get(&id) {
+            Some(share) => Arc::clone(share),
+            None => {
+                let share = Arc::new(Share::new(self.next_key(), id.clone()));
+                routes
+                    .trie
+                    .insert(parsed.filter, share.key, Route::Share(Arc::clone(&share)));
+                routes.shares.insert(id, Arc::clone(&share));
+                share
+            }
+        };
+        share.with(|state| state.join(session, settings));
+        Some(share)
+    }
+
+    /// Gives up one subscription. Messages already on their way to the client are still delivered.
+    /// [MQTT-3.10.4-1] [MQTT-3.10.4-2] [MQTT-3.10.4-3]
+    pub fn unsubscribe(
+        &self,
+        now: Now,
+        limits: &Limits,
+        session: &Arc<Session>,
+        filter: &str,
+        frame: &mut Vec<Entry>,
+        batch: &mut Batch,
+    ) -> ReasonCode {
+        let mut routes = self.routes.write();
+        let mut state = session.lock();
+        if state.subscriptions.remove(filter).is_none() {
+            return ReasonCode::NoSubscriptionExisted;
+        }
+        state.cursors.retain(|cursor| &*cursor.filter != filter);
+        state.recharge();
+        let durable = state.is_persistent();
+        let share = shared_id(filter).and_then(|id| routes.shares.get(&id).map(Arc::clone));
+        if let Some(share) = &share {
+            state.shares.retain(|other| other.key != share.key);
+        }
+        drop(state);
+        let orphans = self.remove_route(&mut routes, session, filter);
+        drop(routes);
+        if durable {
+            frame.push(Entry::Unsubscribed {
+                session: session.key,
+                filter: filter.into(),
+            });
+        }
+        if let Some(share) = share {
+            self.discard_orphans(now, session, &share, orphans);
+            self.dispatch(now, limits, &share, batch);
+        }
+        ReasonCode::Success
+    }
+
+    /// Takes a route out of the trie. Gives what waited in a share that lost its last member.
+    pub(super) fn remove_route(
+        &self,
+        routes: &mut Routes,
+        session: &Session,
+        filter: &str,
+    ) -> Vec<Waiting> {
+        let Ok(parsed) = Filter::parse(filter) else {
+            return Vec::new();
+        };
+        routes.subscriptions = routes.subscriptions.saturating_sub(1);
+        let Some(id) = shared_id(filter) else {
+            routes.trie.remove(parsed.filter, session.key.0);
+            return Vec::new();
+        };
+        let Some(share) = routes.shares.get(&id).map(Arc::clone) else {
+            return Vec::new();
+        };
+        let orphans = share.with(|state| state.leave(session).then(|| state.drain()));
+        if orphans.is_some() {
+            routes.trie.remove(parsed.filter, share.key);
+            routes.shares.remove(&id);
+        }
+        orphans.unwrap_or_default()
+    }
+
+    /// Takes every route of an ended session away.
+    pub(super) fn remove_routes(&self, now: Now, session: &Arc<Session>) {
+        let filters: Vec<Arc<str>> = {
+            let mut state = session.lock();
+            let filters = core::mem::take(&mut state.subscriptions)
+                .into_keys()
+                .collect();
+            state.recharge();
+            filters
+        };
+        for filter in filters {
+            let mut routes = self.routes.write();
+            let share = shared_id(&filter).and_then(|id| routes.shares.get(&id).map(Arc::clone));
+            let orphans = self.remove_route(&mut routes, session, &filter);
+            drop(routes);
+            if let Some(share) = share {
+                self.discard_orphans(now, session, &share, orphans);
+            }
+        }
+    }
+
+    /// A share without members has nobody to keep messages for.
+    fn discard_orphans(&self, now: Now, session: &Session, share: &Share, orphans: Vec<Waiting>) {
+        let mut frame = Vec::new();
+        for waiting in orphans {
+            self.record_drop(
+                now,
+                crate::drops::DropReason::SessionEnded,
+                &session.client_id,
+                &waiting.message,
+            );
+            if waiting.durable {
+                let target = Target::Share {
+                    share: Arc::clone(&share.id),
+                    position: waiting.position,
+                };
+                frame.push(Entry::Removed {
+                    target,
+                    reason: Removal::ShareEnded,
+                });
+            }
+        }
+        self.append(frame);
+    }
+
+    /// Appends what SUBSCRIBE or UNSUBSCRIBE changed; gives what its acknowledgement waits for.
+    pub fn commit_subscriptions(&self, frame: Vec<Entry>) -> Seq {
+        self.append(frame)
+    }
+}
+
+/// The share that a filter names, if it names one.
+pub(super) fn shared_id(filter: &str) -> Option<ShareId> {
+    let parsed = Filter::parse(filter).ok()?;
+    let share_name = parsed.share_name?;
+    Some(ShareId {
+        share_name: share_name.into(),
+        filter: parsed.filter.into(),
+    })
+}
+
+/// [MQTT-3.9.3-1] The granted QoS is the one asked for.
+const fn granted(settings: SubscriptionSettings) -> ReasonCode {
+    match settings.options.qos {
+        dunlin_codec::QoS::AtMostOnce => ReasonCode::Success,
+        dunlin_codec::QoS::AtLeastOnce => ReasonCode::GrantedQos1,
+        dunlin_codec::QoS::ExactlyOnce => ReasonCode::GrantedQos2,
+    }
+}
+
+impl State {
+    /// The settings of a subscription.
+    pub(super) fn settings(&self, filter: &str) -> Option<SubscriptionSettings> {
+        self.subscriptions.get(filter).copied()
+    }
+}
