@@ -6,6 +6,7 @@
 mod ack;
 mod alias;
 mod auth;
+mod configured;
 mod connack;
 mod connect;
 mod data;
@@ -73,6 +74,12 @@ impl Row {
         }
     }
 
+    /// Whether the row starts a broker of its own, and so can't run against a foreign one.
+    #[must_use]
+    pub fn is_configured(&self) -> bool {
+        self.name.starts_with("configured::")
+    }
+
     /// Holds the dialogue.
     ///
     /// # Errors
@@ -111,6 +118,7 @@ pub fn rows() -> Vec<Row> {
         topic::ROWS,
         share::ROWS,
         disconnect::ROWS,
+        configured::ROWS,
     ]
     .concat()
 }

@@ -440,7 +440,7 @@ impl Client {
                 loop {
                     match self.receive_new(PATIENCE)? {
                         Received::Frame(frame) if frame.first & 0xF0 == 0x30 => {
-                            self.set_aside.push_back(frame)
+                            self.set_aside.push_back(frame);
                         }
                         Received::Frame(frame) => {
                             let reason = frame.ack(build::PUBREL, self.version)?;

@@ -90,7 +90,7 @@ fn remaining(context: &Context) -> Outcome {
     for mut client in [context.resumed(&persistent, true)?, late] {
         let publish = client.expect_message(&topic, "x")?;
         let left = seconds(&publish)?;
-        ensure((95..=98).contains(&left), || {
+        ensure((90..=98).contains(&left), || {
             format!("{left} s left of 100 after 2.2")
         })?;
         client.accept(&publish)?;

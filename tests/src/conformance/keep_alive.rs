@@ -103,7 +103,7 @@ fn only_received(context: &Context) -> Outcome {
         publisher.publish(&topic, 0, "x")?;
         match client.receive(Duration::from_millis(200))? {
             Received::Frame(frame) if frame.first == 0x30 => {
-                std::thread::sleep(Duration::from_millis(100))
+                std::thread::sleep(Duration::from_millis(100));
             }
             Received::Frame(frame) if context.is_v5() => {
                 same("Reason Code", frame.reason(0xE0)?.code, 0x8D)?;

@@ -92,7 +92,8 @@ fn one_member(context: &Context) -> Outcome {
     let mut expected: Vec<Vec<u8>> = (0..COUNT)
         .map(|number| number.to_string().into_bytes())
         .collect();
-    (seen.sort(), expected.sort());
+    seen.sort();
+    expected.sort();
     same("messages", seen, expected)
 }
 
