@@ -6,6 +6,7 @@
 mod ack;
 mod alias;
 mod auth;
+mod client_id;
 mod configured;
 mod connack;
 mod connect;
@@ -96,6 +97,7 @@ pub fn rows() -> Vec<Row> {
         data::ROWS,
         format::ROWS,
         connect::ROWS,
+        client_id::ROWS,
         connack::ROWS,
         auth::ROWS,
         session::ROWS,

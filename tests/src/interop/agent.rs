@@ -4,7 +4,7 @@
 //! `{"error": TEXT}`. In between and at any time come `{"client": N, "message": {...}}` and
 //! `{"client": N, "closed": {"reason": CODE or null}}`. One program serves one scenario at a time, and many in turn.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::SocketAddr;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
@@ -149,6 +149,7 @@ pub struct AgentClient {
     agent: Arc<Mutex<Agent>>,
     number: u64,
     events: Receiver<Event>,
+    unread: VecDeque<Event>,
 }
 
 impl AgentClient {
@@ -161,7 +162,7 @@ impl AgentClient {
         locked.next_client += 1;
         lock(&locked.inboxes).insert(number, sender);
         drop(locked);
-        Self { agent: Arc::clone(agent), number, events }
+        Self { agent: Arc::clone(agent), number, events, unread: VecDeque::new() }
     }
 
     fn ask(&self, action: &str, mut command: Value) -> Outcome<Value> {
@@ -176,16 +177,15 @@ impl AgentClient {
         serde_json::from_value(answer).map_err(|error| Failure::new(error.to_string()))
     }
 
-    /// Forgets the one event that says what the scenario itself has done. It came before the answer.
-    fn closed(&self) -> Outcome {
-        let mut kept = Vec::new();
+    /// Forgets the one event that says what the scenario itself has done: it came before the answer. What the broker
+    /// had sent until then is kept.
+    fn closed(&mut self) {
         while let Ok(event) = self.events.try_recv() {
             if matches!(event, Event::Closed(_)) {
-                break;
+                return;
             }
-            kept.push(event);
+            self.unread.push_back(event);
         }
-        if kept.is_empty() { Ok(()) } else { Err(Failure::new(format!("unread when it was closed: {kept:?}"))) }
     }
 }
 
@@ -212,6 +212,9 @@ impl Client for AgentClient {
     }
 
     fn next(&mut self, within: Duration) -> Outcome<Option<Event>> {
+        if let Some(event) = self.unread.pop_front() {
+            return Ok(Some(event));
+        }
         match self.events.recv_timeout(within) {
             Ok(event) => Ok(Some(event)),
             Err(RecvTimeoutError::Timeout) => Ok(None),
@@ -221,12 +224,14 @@ impl Client for AgentClient {
 
     fn disconnect(&mut self) -> Outcome {
         self.ask("disconnect", json!({}))?;
-        self.closed()
+        self.closed();
+        Ok(())
     }
 
     fn cut(&mut self) -> Outcome {
         self.ask("cut", json!({}))?;
-        self.closed()
+        self.closed();
+        Ok(())
     }
 }
 
