@@ -335,3 +335,75 @@ impl<'a> Reader<'a> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{Frame, Publish};
+    use crate::raw::{Outcome, Version, build, ensure, same};
+
+    #[test]
+    fn takes_whole_frames_only() -> Outcome {
+        let mut buffer = [build::PINGRESP, &[0x30, 0x80]].concat();
+        let frame = Frame::take(&mut buffer)?.map(|frame| (frame.first, frame.size));
+        same("first frame", frame, Some((0xD0, 2)))?;
+        same("no frame", Frame::take(&mut buffer)?, None)?;
+        buffer.push(0x01);
+        same("no frame", Frame::take(&mut buffer)?, None)?;
+        buffer.extend([0; 128]);
+        same(
+            "size",
+            Frame::take(&mut buffer)?.map(|frame| frame.size),
+            Some(131),
+        )?;
+        ensure(buffer.is_empty(), || format!("left: {buffer:?}"))
+    }
+
+    #[test]
+    fn refuses_longer_forms() {
+        assert!(Frame::take(&mut vec![0xD0, 0x80, 0x00]).is_err());
+        assert!(Frame::take(&mut vec![0xD0, 0xFF, 0xFF, 0xFF, 0xFF, 0x01]).is_err());
+    }
+
+    #[test]
+    fn reads_back_what_was_built() -> Outcome {
+        for version in [Version::V311, Version::V5] {
+            for qos in 0..3 {
+                let id = u16::from(qos) * 300;
+                let mut publish = Publish::new(version, "a/b", "payload")
+                    .qos(qos, id)
+                    .retain();
+                if version == Version::V5 {
+                    publish = publish.property(build::property::user("k", "v"));
+                }
+                let mut bytes = publish.bytes();
+                let frame = Frame::take(&mut bytes)?;
+                same(
+                    "PUBLISH",
+                    frame.map(|frame| frame.publish(version)).transpose()?,
+                    Some(publish),
+                )?;
+            }
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn notices_what_is_left_over() {
+        let frame = |first, body: &[u8]| Frame {
+            first,
+            body: body.to_vec(),
+            size: body.len() + 2,
+        };
+        assert!(frame(0x20, &[0, 0, 0]).connack(Version::V5).is_ok());
+        assert!(frame(0x20, &[0, 0, 0, 1]).connack(Version::V5).is_err());
+        assert!(frame(0x20, &[0, 0, 0]).connack(Version::V311).is_err());
+        assert!(frame(0x40, &[0, 1, 0, 0]).ack(0x40, Version::V5).is_ok());
+        assert!(
+            frame(0x40, &[0, 1, 0, 0, 0])
+                .ack(0x40, Version::V5)
+                .is_err()
+        );
+        assert!(frame(0x40, &[0, 1, 0]).ack(0x40, Version::V311).is_err());
+        assert!(frame(0xE0, &[0x82, 2, 0x7F, 0]).reason(0xE0).is_err());
+    }
+}
