@@ -1,6 +1,7 @@
 //! The fixed header: packet type, flags, Remaining Length. MQTT 5 section 2.1.
 
 use crate::error::{DecodeError, Malformed};
+use crate::packet::qos_of_flags;
 use crate::reader::variable_byte_integer;
 use crate::scalar::{PacketType, Version};
 
@@ -9,7 +10,7 @@ use crate::scalar::{PacketType, Version};
 pub struct FixedHeader {
     /// The upper four bits of the first byte.
     pub packet_type: PacketType,
-    /// The lower four bits of the first byte, checked for every type but PUBLISH.
+    /// The lower four bits of the first byte, checked for every type.
     pub flags: u8,
     /// How many bytes this header takes: 2 to 5.
     pub header_length: usize,
@@ -35,9 +36,7 @@ impl FixedHeader {
         };
         let packet_type = PacketType::from_bits(first >> 4, version)?;
         let flags = first & 0x0F;
-        if !flags_allowed(packet_type, flags, version) {
-            return Err(Malformed::FixedHeaderFlags.into());
-        }
+        check_flags(packet_type, flags, version)?;
         let (remaining_length, length_bytes) = match variable_byte_integer(rest) {
             Ok(found) => found,
             Err(DecodeError::Incomplete { needed }) => {
@@ -68,13 +67,19 @@ impl FixedHeader {
 
 /// [MQTT-2.1.3-1] [MQTT-3.6.1-1] [MQTT-3.8.1-1] [MQTT-3.10.1-1] [MQTT-3.14.1-1] [MQTT-3.15.1-1]
 #[inline]
-const fn flags_allowed(packet_type: PacketType, flags: u8, version: Version) -> bool {
-    match packet_type {
-        PacketType::Publish => true,
+fn check_flags(packet_type: PacketType, flags: u8, version: Version) -> Result<(), Malformed> {
+    let allowed = match packet_type {
+        // Now, not when a payload of any length has come.
+        PacketType::Publish => return qos_of_flags(flags).map(|_| ()),
         // MQTT 3.1 gave these a QoS of 1 and let a client set DUP when it sends one again.
         PacketType::PubRel | PacketType::Subscribe | PacketType::Unsubscribe => {
             flags == 0b0010 || (flags == 0b1010 && matches!(version, Version::V3))
         }
         _ => flags == 0,
+    };
+    if allowed {
+        Ok(())
+    } else {
+        Err(Malformed::FixedHeaderFlags)
     }
 }

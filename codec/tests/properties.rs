@@ -1,7 +1,7 @@
 //! Properties: every one at every place, twice, cut, and at the borders of its range.
 //! MQTT 5 section 2.2.2 and the property sections of chapter 3.
 
-#![allow(clippy::indexing_slicing, missing_docs)] // a test that stumbles fails
+#![allow(clippy::panic, clippy::indexing_slicing, missing_docs)] // a test that stumbles fails
 
 use dunlin_codec::PropertyPlace::{self, *};
 use dunlin_codec::{
@@ -322,4 +322,20 @@ fn order_is_kept_and_checked_bytes_can_be_sent_on() {
         buffer[..written],
         [&[27][..], bytes, b"\x0B\x07\x0B\x08"].concat()
     );
+}
+
+/// Bytes that no decoder gave: what comes before the first flaw, then the list.
+#[test]
+fn unchecked_bytes_end_at_the_first_flaw() {
+    let added = [Property::SubscriptionIdentifier(7)];
+    for flawed in [
+        &b"\x01\x01\x01\x02\x25\x01"[..],
+        b"\x01\x01\x21\0\0\x25\x01",
+        b"\x01\x01\x1F\0\xFF\x25\x01",
+        b"\x01\x01\x7F",
+    ] {
+        let found: Vec<Property<'_>> = Properties::from_checked(flawed, &added).iter().collect();
+        let expected = [Property::PayloadFormatIndicator(true), added[0]];
+        assert_eq!(found, expected, "{flawed:02X?}");
+    }
 }

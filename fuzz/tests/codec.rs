@@ -1,6 +1,11 @@
 //! The codec target under proptest: noise, noise that looks like packets, and packets with damage.
 
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, missing_docs)] // a test that stumbles fails
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    missing_docs
+)] // a test that stumbles fails
 
 #[path = "../../codec/tests/generate/mod.rs"]
 mod generate;

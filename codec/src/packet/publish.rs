@@ -36,13 +36,7 @@ impl<'a> Publish<'a> {
         flags: u8,
         version: Version,
     ) -> Result<Self, Malformed> {
-        // [MQTT-3.3.1-4]
-        let qos = QoS::from_bits((flags >> 1) & 0b11).ok_or(Malformed::PublishQos3)?;
-        let dup = flags & DUP != 0;
-        // [MQTT-3.3.1-2]
-        if dup && qos == QoS::AtMostOnce {
-            return Err(Malformed::DupAtQos0);
-        }
+        let qos = qos_of_flags(flags)?;
         let topic = reader.string()?;
         let packet_id = if qos == QoS::AtMostOnce {
             None
@@ -51,7 +45,7 @@ impl<'a> Publish<'a> {
         };
         let properties = Properties::decode_if_v5(reader, version, PropertyPlace::Publish)?;
         let publish = Self {
-            dup,
+            dup: flags & DUP != 0,
             qos,
             retain: flags & RETAIN != 0,
             topic,
@@ -136,4 +130,16 @@ impl<'a> Publish<'a> {
         }
         Ok(())
     }
+}
+
+/// The QoS of a PUBLISH's fixed header flags, all of which it checks.
+#[inline]
+pub(crate) fn qos_of_flags(flags: u8) -> Result<QoS, Malformed> {
+    // [MQTT-3.3.1-4]
+    let qos = QoS::from_bits((flags >> 1) & 0b11).ok_or(Malformed::PublishQos3)?;
+    // [MQTT-3.3.1-2]
+    if qos == QoS::AtMostOnce && flags & DUP != 0 {
+        return Err(Malformed::DupAtQos0);
+    }
+    Ok(qos)
 }
