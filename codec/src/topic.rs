@@ -3,6 +3,7 @@
 //! Matching is not here: the broker matches with its trie.
 
 use crate::error::Malformed;
+use crate::scalar::Version;
 
 /// How many levels a Topic Name or Topic Filter has: one more than it has separators.
 #[inline]
@@ -78,5 +79,15 @@ impl<'a> Filter<'a> {
             share_name: Some(name),
             filter,
         })
+    }
+}
+
+/// Checks a Topic Filter as `version` demands and tells whether it's shared. Before MQTT 5 `$share/`
+/// is the start of a filter like any other, so what follows it is for [`Filter::parse`] to refuse.
+pub(crate) fn check_subscribed(text: &str, version: Version) -> Result<bool, Malformed> {
+    if version.is_v5() {
+        Ok(Filter::parse(text)?.share_name.is_some())
+    } else {
+        check_filter(text).map(|()| false)
     }
 }

@@ -146,7 +146,6 @@ const SUBSCRIBE_UNSUBSCRIBE: &[Case] = &[
     (M::TopicFilterWildcard, BEFORE_5, b"\x82\x07\0\x01\0\x02a+\0"),
     (M::TopicFilterWildcard, V5, b"\xA2\x08\0\x01\0\0\x03#/a"),
     (M::TopicFilterWildcard, V5, b"\x82\x11\0\x01\0\0\x0B$share/g/a#\0"),
-    (M::ShareName, BEFORE_5, b"\x82\x0C\0\x01\0\x07$share/\0"),
     (M::ShareName, V5, b"\x82\x0D\0\x01\0\0\x07$share/\0"),
     (M::ShareName, V5, b"\x82\x0E\0\x01\0\0\x08$share/g\0"),
     (M::ShareName, V5, b"\xA2\x0E\0\x01\0\0\x09$share//a"),
@@ -321,6 +320,25 @@ fn topic_filters() {
         assert_eq!(topic::check_filter(filter), expected, "{filter:?}");
     }
     assert_eq!(topic::check_filter(""), Err(M::TopicFilterEmpty));
+}
+
+/// MQTT 3.1.1 knows no shared subscriptions: the connection isn't closed for a filter it allows.
+#[test]
+fn before_mqtt_5_share_is_an_ordinary_level() {
+    let accepted: [&[u8]; 3] = [
+        b"\x82\x0C\0\x01\0\x07$share/\0",
+        b"\x82\x0E\0\x01\0\x09$share/+/\0",
+        b"\xA2\x0C\0\x01\0\x08$share/g",
+    ];
+    for version in [Version::V3, Version::V4] {
+        for bytes in accepted {
+            let decoded = decode(bytes, version, 1000);
+            assert!(decoded.is_ok(), "{version:?} {bytes:02X?}: {decoded:?}");
+        }
+        let refused = Err(DecodeError::Malformed(M::TopicFilterWildcard));
+        let misplaced = b"\x82\x0E\0\x01\0\x09$share/g+\0";
+        assert_eq!(decode(misplaced, version, 1000), refused);
+    }
 }
 
 #[test]

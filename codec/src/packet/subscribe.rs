@@ -4,7 +4,7 @@ use crate::error::{EncodeError, Malformed};
 use crate::property::{Properties, PropertyPlace};
 use crate::reader::Reader;
 use crate::scalar::{PacketId, QoS, Version};
-use crate::topic::Filter;
+use crate::topic;
 use crate::writer::{Sink, put_binary, put_fixed_header};
 
 /// A request for one or more subscriptions.
@@ -21,7 +21,8 @@ pub struct Subscribe<'a> {
 /// One Topic Filter of a SUBSCRIBE with its options.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Subscription<'a> {
-    /// As the client wrote it, `$share/name/` included.
+    /// As the client wrote it, `$share/name/` included. Before MQTT 5 that may be a `$share/` without
+    /// name or filter behind it.
     pub filter: &'a str,
     /// How matching messages are delivered.
     pub options: SubscriptionOptions,
@@ -114,10 +115,10 @@ impl<'a> Subscribe<'a> {
         }
         let raw = reader.rest();
         while !reader.is_empty() {
-            let filter = Filter::parse(reader.string()?)?;
+            let shared = topic::check_subscribed(reader.string()?, version)?;
             let options = SubscriptionOptions::from_bits(reader.u8()?, version)?;
             // [MQTT-3.8.3-4]
-            if options.no_local && filter.share_name.is_some() {
+            if options.no_local && shared {
                 return Err(Malformed::NoLocalOnShared);
             }
         }

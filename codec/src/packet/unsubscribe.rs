@@ -4,7 +4,7 @@ use crate::error::{EncodeError, Malformed};
 use crate::property::{Properties, PropertyPlace};
 use crate::reader::Reader;
 use crate::scalar::{PacketId, Version};
-use crate::topic::Filter;
+use crate::topic;
 use crate::writer::{Sink, put_binary, put_fixed_header};
 
 /// A request to end one or more subscriptions.
@@ -38,7 +38,7 @@ impl<'a> Unsubscribe<'a> {
         }
         let raw = reader.rest();
         while !reader.is_empty() {
-            Filter::parse(reader.string()?)?;
+            topic::check_subscribed(reader.string()?, version)?;
         }
         Ok(Self {
             packet_id,
