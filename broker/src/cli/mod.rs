@@ -5,6 +5,7 @@
 
 mod check_config;
 mod print_config;
+mod serve;
 
 use std::ffi::OsString;
 use std::fmt;
@@ -92,15 +93,21 @@ impl From<Exit> for ExitCode {
     name = "dunlin",
     version,
     after_help = exit_codes(),
+    args_conflicts_with_subcommands = true,
     disable_help_subcommand = true
 )]
 struct Cli {
     #[command(subcommand)]
-    command: Command,
+    command: Option<Command>,
+    /// The flags of `serve`, which is what no command stands for.
+    #[command(flatten)]
+    serve: ConfigArgs,
 }
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Run the broker; the same as no command
+    Serve(ConfigArgs),
     /// Check the configuration and say everything that is wrong with it
     CheckConfig(ConfigArgs),
     /// Print the configuration in force as TOML, with the layer each value comes from
@@ -159,6 +166,11 @@ impl ConfigArgs {
 /// Runs the command that `arguments` (the program's name first) ask for.
 #[must_use]
 pub fn main(arguments: impl IntoIterator<Item = OsString>) -> Exit {
+    let arguments: Vec<OsString> = arguments.into_iter().collect();
+    let program = arguments
+        .first()
+        .cloned()
+        .unwrap_or_else(|| "dunlin".into());
     let cli = match Cli::try_parse_from(arguments) {
         Ok(cli) => cli,
         Err(error) => {
@@ -174,7 +186,8 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> Exit {
         }
     };
     let environment = Environment::of_process();
-    match cli.command {
+    match cli.command.unwrap_or(Command::Serve(cli.serve)) {
+        Command::Serve(args) => serve::run(args.sources(environment), &program),
         Command::CheckConfig(args) => check_config::run(&args.sources(environment)),
         Command::PrintConfig(args) => print_config::run(&args.sources(environment)),
     }
@@ -232,9 +245,10 @@ mod tests {
     {
         let flags = "--config a.toml --listen 127.0.0.1:0 --listen [::1]:0 --allow-anonymous --data-dir /d \
                      --log-level debug --log-format json";
-        for command in ["check-config", "print-config"] {
-            let (Command::CheckConfig(args) | Command::PrintConfig(args)) =
-                parse(&format!("{command} {flags}"))?.command;
+        for command in ["", "serve", "check-config", "print-config"] {
+            let cli = parse(&format!("{command} {flags}"))?;
+            let (Command::Serve(args) | Command::CheckConfig(args) | Command::PrintConfig(args)) =
+                cli.command.unwrap_or(Command::Serve(cli.serve));
             let sources = args.sources(Environment::default());
             let expected = Sources {
                 file: Some("a.toml".into()),
