@@ -171,7 +171,6 @@ fn malformed(context: &Context) -> Outcome {
             "a code of another packet",
             build::disconnect_with(0x11, &[]),
         ),
-        ("a code of a server", build::disconnect_with(0x8E, &[])),
         ("properties longer than the packet", vec![0xE0, 2, 0, 5]),
         ("something left over", vec![0xE0, 3, 0, 0, 0]),
         (

@@ -1,5 +1,7 @@
 //! Rows on flow control by Receive Maximum in both directions. Sections 3.3.4 and 4.9 of MQTT 5.
 
+use std::collections::VecDeque;
+
 use super::{Context, Row, row};
 use crate::raw::build::{self, PUBACK, PUBCOMP, PUBREC, PUBREL, Publish, property};
 use crate::raw::{Client, Outcome, same};
@@ -10,6 +12,12 @@ pub(super) const ROWS: &[Row] = &[
         &["3.3.4-9", "4.9.0-1", "4.9.0-2"],
         &[],
         kept,
+    ),
+    row(
+        "flow::both_qos_draw_on_one_window",
+        &["3.3.4-9", "4.9.0-2"],
+        &[],
+        kept_for_both,
     ),
     row(
         "flow::pubrec_gives_no_room_and_pubcomp_does",
@@ -49,30 +57,28 @@ pub(super) const ROWS: &[Row] = &[
     ),
 ];
 
-fn window(context: &Context, maximum: u16, topic: &str, messages: u16) -> Outcome<Client> {
+/// A client with this Receive Maximum to which this many messages of this QoS were published.
+fn window(context: &Context, maximum: u16, qos: u8, messages: u16) -> Outcome<(Client, String)> {
+    let topic = context.topic(&format!("{maximum}/{qos}"));
     let connect = context
         .hello("s")
         .persistent()
+        .clean(true)
         .property(property::two(property::RECEIVE_MAXIMUM, maximum));
     let mut subscriber = context.resumed(&connect, false)?;
-    subscriber.subscribe(topic, 2)?;
+    subscriber.subscribe(&topic, 2)?;
     let mut publisher = context.client("p")?;
     for number in 0..messages {
-        publisher.publish(
-            topic,
-            if number % 2 == 0 { 1 } else { 2 },
-            &number.to_string(),
-        )?;
+        publisher.publish(&topic, qos, &number.to_string())?;
     }
-    Ok(subscriber)
+    Ok((subscriber, topic))
 }
 
 fn kept(context: &Context) -> Outcome {
-    let topic = context.topic("t");
-    for maximum in [1, 3] {
-        let mut subscriber = window(context, maximum, &topic, 8)?;
-        let mut unacknowledged = std::collections::VecDeque::new();
-        for number in 0..8 {
+    for (maximum, qos) in [(1, 1), (1, 2), (3, 1), (3, 2)] {
+        let (mut subscriber, topic) = window(context, maximum, qos, 6)?;
+        let mut unacknowledged = VecDeque::new();
+        for number in 0..6 {
             unacknowledged.push_back(subscriber.expect_message(&topic, &number.to_string())?);
             if unacknowledged.len() == usize::from(maximum) {
                 subscriber.quiet()?;
@@ -81,9 +87,34 @@ fn kept(context: &Context) -> Outcome {
                 }
             }
         }
-        context.resumed(&context.hello("s"), false)?.disconnect()?;
     }
     Ok(())
+}
+
+/// Both QoS draw on one window.
+fn kept_for_both(context: &Context) -> Outcome {
+    let topic = context.topic("t");
+    let connect = context
+        .hello("s")
+        .property(property::two(property::RECEIVE_MAXIMUM, 4));
+    let mut subscriber = context.resumed(&connect, false)?;
+    subscriber.subscribe(&topic, 2)?;
+    let mut publisher = context.client("p")?;
+    for number in 0..12 {
+        publisher.publish(&topic, 1 + number % 2, "x")?;
+    }
+    let mut unacknowledged = VecDeque::new();
+    for _ in 0..4 {
+        unacknowledged.push_back(subscriber.expect_message(&topic, "x")?);
+    }
+    for _ in 4..12 {
+        subscriber.quiet()?;
+        if let Some(publish) = unacknowledged.pop_front() {
+            subscriber.accept(&publish)?;
+        }
+        unacknowledged.push_back(subscriber.expect_message(&topic, "x")?);
+    }
+    subscriber.quiet()
 }
 
 fn pubcomp_makes_room(context: &Context) -> Outcome {
@@ -108,26 +139,26 @@ fn pubcomp_makes_room(context: &Context) -> Outcome {
 }
 
 fn refusal_makes_room(context: &Context) -> Outcome {
-    let topic = context.topic("t");
-    let mut subscriber = window(context, 1, &topic, 4)?;
-    for number in 0..4 {
-        let publish = subscriber.expect_message(&topic, &number.to_string())?;
+    for (qos, first) in [(1, PUBACK), (2, PUBREC)] {
+        let (mut subscriber, topic) = window(context, 1, qos, 4)?;
+        for number in 0..4 {
+            let publish = subscriber.expect_message(&topic, &number.to_string())?;
+            subscriber.quiet()?;
+            subscriber.send(build::ack_with(first, publish.id, 0x83))?;
+        }
         subscriber.quiet()?;
-        let first = if publish.qos == 1 { PUBACK } else { PUBREC };
-        subscriber.send(build::ack_with(first, publish.id, 0x83))?;
     }
-    subscriber.quiet()
+    Ok(())
 }
 
 fn nothing_else_delayed(context: &Context) -> Outcome {
-    let topic = context.topic("t");
-    let mut subscriber = window(context, 2, &topic, 6)?;
+    let (mut subscriber, topic) = window(context, 2, 2, 6)?;
     let window = [
         subscriber.expect_message(&topic, "0")?,
         subscriber.expect_message(&topic, "1")?,
     ];
     subscriber.quiet()?;
-    // Answers to whatever the client asks, and messages of QoS 0.
+    // Answers to whatever the client asks. (Messages of QoS 0 may wait or not.)
     subscriber.subscribe(&context.topic("other"), 1)?;
     subscriber.publish(&context.topic("elsewhere"), 1, "x")?;
     subscriber.publish(&context.topic("elsewhere"), 2, "x")?;
@@ -135,8 +166,6 @@ fn nothing_else_delayed(context: &Context) -> Outcome {
         build::unsubscribe(context.version, 999, &[&context.topic("other")]),
         build::suback(0xB0, context.version, 999, &[0]),
     )?;
-    context.client("q")?.publish(&topic, 0, "zero")?;
-    subscriber.expect_message(&topic, "zero")?;
     for publish in &window {
         subscriber.accept(publish)?;
     }
@@ -148,26 +177,28 @@ fn nothing_else_delayed(context: &Context) -> Outcome {
 }
 
 fn new_connection(context: &Context) -> Outcome {
-    let topic = context.topic("t");
-    let mut subscriber = window(context, 3, &topic, 6)?;
-    for number in 0..3 {
-        subscriber.expect_message(&topic, &number.to_string())?;
-    }
-    subscriber.quiet()?;
-    subscriber.cut();
-    // A smaller window holds for repeats too.
-    let connect = context
-        .hello("s")
-        .persistent()
-        .property(property::two(property::RECEIVE_MAXIMUM, 1));
-    let mut subscriber = context.resumed(&connect, true)?;
-    for number in 0..6 {
-        let publish = subscriber.expect_message(&topic, &number.to_string())?;
-        same("DUP", publish.dup, number < 3)?;
+    for qos in [1, 2] {
+        let (mut subscriber, topic) = window(context, 3, qos, 6)?;
+        for number in 0..3 {
+            subscriber.expect_message(&topic, &number.to_string())?;
+        }
         subscriber.quiet()?;
-        subscriber.accept(&publish)?;
+        subscriber.cut();
+        // A smaller window holds for repeats too.
+        let connect = context
+            .hello("s")
+            .persistent()
+            .property(property::two(property::RECEIVE_MAXIMUM, 1));
+        let mut subscriber = context.resumed(&connect, true)?;
+        for number in 0..6 {
+            let publish = subscriber.expect_message(&topic, &number.to_string())?;
+            same("DUP", publish.dup, number < 3)?;
+            subscriber.quiet()?;
+            subscriber.accept(&publish)?;
+        }
+        subscriber.quiet()?;
     }
-    subscriber.quiet()
+    Ok(())
 }
 
 /// The Receive Maximum of 1024 that CONNACK announces.

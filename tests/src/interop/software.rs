@@ -28,26 +28,35 @@ impl Software {
     pub fn lacks(self, need: Need) -> bool {
         match self {
             // mosquitto_sub has one -q for all its -t, one subscription identifier, no No Local and no reconnect on
-            // demand: it comes back by itself after a second, and so fights whoever takes its session over. Its least
-            // Keep Alive is 5 s. It shows neither CONNACK nor the reason of a DISCONNECT.
+            // demand: it comes back by itself after a second, and so fights whoever takes its session over. It shows
+            // neither the fields of CONNACK nor the reason of a DISCONNECT, and publishing is another program's work.
             Self::Mosquitto => matches!(
                 need,
                 Need::FiltersApart
                     | Need::NoLocal
                     | Need::StaysAway
-                    | Need::KeepAliveOf1s
                     | Need::ShowsConnack
                     | Need::ExactlyOnceAcrossCuts
                     | Need::TopicAlias
-                    | Need::LongHandle
+                    | Need::OneConnection
+                    | Need::AliasByHand
             ),
             // paho-mqtt leaves the mapping of a received Topic Alias to the application, as it does the sending.
             Self::Paho => matches!(need, Need::TopicAlias),
             Self::MqttJs => false,
             // rumqttc forgets the Packet Identifiers of received QoS 2 messages when the connection breaks, and hands
-            // a message over at PUBLISH, so that one whose exchange was cut comes twice. Its Topic Aliases are the
-            // application's; its 3.1.1 half and its 5 half both accept no Keep Alive below a second but this one.
+            // a message over at PUBLISH, so that one whose exchange was cut comes twice. It hands a message with a
+            // Topic Alias over without its Topic Name.
             Self::Rumqttc => matches!(need, Need::ExactlyOnceAcrossCuts | Need::TopicAlias),
+        }
+    }
+
+    /// The smallest Keep Alive that it accepts, in seconds.
+    #[must_use]
+    pub fn keep_alive_min_s(self) -> u16 {
+        match self {
+            Self::Mosquitto | Self::Rumqttc => 5,
+            Self::Paho | Self::MqttJs => 1,
         }
     }
 
@@ -129,14 +138,14 @@ pub enum Need {
     NoLocal,
     /// Not to connect again by itself when the broker ends the connection.
     StaysAway,
-    /// A Keep Alive of a second.
-    KeepAliveOf1s,
     /// The fields of CONNACK.
     ShowsConnack,
     /// QoS 2 state that survives the connection within the client.
     ExactlyOnceAcrossCuts,
     /// To map Topic Aliases by itself.
     TopicAlias,
+    /// To let the application set Topic Aliases on one connection.
+    AliasByHand,
     /// One connection that publishes and subscribes.
-    LongHandle,
+    OneConnection,
 }
