@@ -136,8 +136,7 @@ fn repeats(context: &Context) -> Outcome {
             first.dup().bytes(),
         )?;
     }
-    let publish = subscriber.expect_message(&topic, "queued")?;
-    same("DUP", publish.dup, false)
+    subscriber.expect_message(&topic, "queued").map(drop)
 }
 
 fn burst(context: &Context, qos: u8) -> Vec<u8> {
