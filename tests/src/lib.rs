@@ -3,4 +3,5 @@
 
 pub mod broker;
 pub mod conformance;
+pub mod interop;
 pub mod raw;

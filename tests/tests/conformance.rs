@@ -61,6 +61,9 @@ fn trials(address: Option<SocketAddr>, foreign: bool) -> Vec<Trial> {
         Trial::test("table::the_numbers_are_current", || {
             failed(table::numbers_current())
         }),
+        Trial::test("table::the_sources_cite_what_exists", || {
+            failed(table::citations_exist())
+        }),
     ];
     for (number, row) in rows().into_iter().enumerate() {
         for version in [Version::V5, Version::V311] {

@@ -293,19 +293,63 @@ fn read(version: Version) -> Outcome<Table> {
 }
 
 fn engine_sources() -> Outcome<Vec<String>> {
+    Ok(sources("engine")?
+        .into_iter()
+        .map(|(_, text)| text)
+        .collect())
+}
+
+/// The Rust files of a crate, with their paths from the repository's root.
+fn sources(member: &str) -> Outcome<Vec<(String, String)>> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     let mut sources = Vec::new();
-    let mut folders = vec![Path::new(env!("CARGO_MANIFEST_DIR")).join("../engine")];
+    let mut folders = vec![root.join(member)];
     while let Some(folder) = folders.pop() {
         for entry in folder.read_dir()? {
             let path = entry?.path();
             if path.is_dir() {
                 folders.push(path);
             } else if path.extension().is_some_and(|extension| extension == "rs") {
-                sources.push(std::fs::read_to_string(path)?);
+                let name = path
+                    .strip_prefix(&root)
+                    .unwrap_or(&path)
+                    .display()
+                    .to_string();
+                sources.push((name, std::fs::read_to_string(path)?));
             }
         }
     }
     Ok(sources)
+}
+
+/// Every `[MQTT-x.y.z-n]` (MQTT 5) and `[3:MQTT-x.y.z-n]` (3.1.1) in the sources is a statement that exists.
+///
+/// # Errors
+/// With a line for each that doesn't.
+pub fn citations_exist() -> Outcome {
+    let (v5, v311) = (read(Version::V5)?, read(Version::V311)?);
+    let mut wrong = Vec::new();
+    for member in ["codec", "engine", "broker", "edge-client"] {
+        for (name, text) in sources(member)? {
+            for (line, number) in text.lines().zip(1..) {
+                for (mark, table) in [("[MQTT-", &v5), ("[3:MQTT-", &v311)] {
+                    let cited = line
+                        .split(mark)
+                        .skip(1)
+                        .filter_map(|rest| rest.split_once(']'));
+                    let unknown = cited.filter(|(id, _)| !table.contains_key(*id));
+                    wrong.extend(
+                        unknown
+                            .map(|(id, _)| format!("{name}:{number}: {mark}{id}] doesn't exist")),
+                    );
+                }
+            }
+        }
+    }
+    wrong.sort();
+    ensure(wrong.is_empty(), || {
+        format!("{} errors:\n{}", wrong.len(), wrong.join("\n"))
+    })
 }
 
 fn numbers(version: Version) -> Outcome<Numbers> {

@@ -77,7 +77,13 @@ impl Agent {
         let (sender, answers) = channel();
         let routes = Arc::clone(&inboxes);
         std::thread::spawn(move || read(output, &sender, &routes));
-        Ok(Self { child, commands, answers, inboxes, next_client: 1 })
+        Ok(Self {
+            child,
+            commands,
+            answers,
+            inboxes,
+            next_client: 1,
+        })
     }
 
     fn ask(&mut self, command: &Value) -> Outcome<Value> {
@@ -123,7 +129,10 @@ fn read(output: ChildStdout, answers: &Sender<Result<Value, String>>, inboxes: &
 
 fn deliver(inboxes: &Inboxes, client: u64, event: Event) {
     let mut inboxes = lock(inboxes);
-    if inboxes.get(&client).is_some_and(|inbox| inbox.send(event).is_err()) {
+    if inboxes
+        .get(&client)
+        .is_some_and(|inbox| inbox.send(event).is_err())
+    {
         // The scenario is done with this client.
         inboxes.remove(&client);
     }
@@ -162,7 +171,12 @@ impl AgentClient {
         locked.next_client += 1;
         lock(&locked.inboxes).insert(number, sender);
         drop(locked);
-        Self { agent: Arc::clone(agent), number, events, unread: VecDeque::new() }
+        Self {
+            agent: Arc::clone(agent),
+            number,
+            events,
+            unread: VecDeque::new(),
+        }
     }
 
     fn ask(&self, action: &str, mut command: Value) -> Outcome<Value> {
@@ -199,16 +213,21 @@ impl Client for AgentClient {
     }
 
     fn subscribe(&mut self, filters: &[Filter], identifier: Option<u32>) -> Outcome<Vec<u8>> {
-        let answer = self.ask("subscribe", json!({ "filters": filters, "identifier": identifier }))?;
+        let answer = self.ask(
+            "subscribe",
+            json!({ "filters": filters, "identifier": identifier }),
+        )?;
         serde_json::from_value(answer).map_err(|error| Failure::new(error.to_string()))
     }
 
     fn unsubscribe(&mut self, filters: &[String]) -> Outcome {
-        self.ask("unsubscribe", json!({ "filters": filters })).map(drop)
+        self.ask("unsubscribe", json!({ "filters": filters }))
+            .map(drop)
     }
 
     fn publish(&mut self, messages: &[Message]) -> Outcome {
-        self.ask("publish", json!({ "messages": messages })).map(drop)
+        self.ask("publish", json!({ "messages": messages }))
+            .map(drop)
     }
 
     fn next(&mut self, within: Duration) -> Outcome<Option<Event>> {

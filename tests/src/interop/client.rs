@@ -133,7 +133,13 @@ impl Filter {
     /// A filter with the options that 3.1.1 has.
     #[must_use]
     pub fn new(filter: impl Into<String>, qos: u8) -> Self {
-        Self { filter: filter.into(), qos, no_local: false, retain_as_published: false, retain_handling: 0 }
+        Self {
+            filter: filter.into(),
+            qos,
+            no_local: false,
+            retain_as_published: false,
+            retain_handling: 0,
+        }
     }
 }
 
@@ -158,7 +164,13 @@ impl Message {
     #[must_use]
     pub fn new(topic: impl Into<String>, payload: impl Into<Vec<u8>>, qos: u8) -> Self {
         let properties = Properties::default();
-        Self { topic: topic.into(), payload: payload.into(), qos, retain: false, properties }
+        Self {
+            topic: topic.into(),
+            payload: payload.into(),
+            qos,
+            retain: false,
+            properties,
+        }
     }
 
     /// The same, retained.
@@ -201,19 +213,38 @@ pub struct Properties {
 /// Bytes as hexadecimal text; None when it isn't.
 #[must_use]
 pub fn from_hex(text: &str) -> Option<Vec<u8>> {
-    let digits: Option<Vec<u8>> =
-        text.chars().map(|digit| digit.to_digit(16).and_then(|digit| u8::try_from(digit).ok())).collect();
+    let digits: Option<Vec<u8>> = text
+        .chars()
+        .map(|digit| {
+            digit
+                .to_digit(16)
+                .and_then(|digit| u8::try_from(digit).ok())
+        })
+        .collect();
     let digits = digits?;
     let pairs = digits.chunks_exact(2);
     let whole = pairs.remainder().is_empty();
-    whole.then(|| pairs.map(|pair| pair.iter().fold(0, |byte, digit| byte << 4 | digit)).collect())
+    whole.then(|| {
+        pairs
+            .map(|pair| pair.iter().fold(0, |byte, digit| byte << 4 | digit))
+            .collect()
+    })
 }
 
 /// Hexadecimal text of bytes.
 #[must_use]
 pub fn to_hex(bytes: &[u8]) -> String {
-    let digit = |value: u8| char::from(if value < 10 { b'0' + value } else { b'a' + value - 10 });
-    bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
+    let digit = |value: u8| {
+        char::from(if value < 10 {
+            b'0' + value
+        } else {
+            b'a' + value - 10
+        })
+    };
+    bytes
+        .iter()
+        .flat_map(|byte| [digit(byte >> 4), digit(byte & 15)])
+        .collect()
 }
 
 mod hex {
@@ -223,7 +254,9 @@ mod hex {
         serializer.serialize_str(&super::to_hex(bytes))
     }
 
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<u8>, D::Error> {
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Vec<u8>, D::Error> {
         let text = String::deserialize(deserializer)?;
         super::from_hex(&text).ok_or_else(|| D::Error::custom("not hexadecimal"))
     }
@@ -232,13 +265,22 @@ mod hex {
 mod hex_option {
     use serde::{Deserialize as _, Deserializer, Serialize as _, Serializer, de::Error as _};
 
-    pub(super) fn serialize<S: Serializer>(bytes: &Option<Vec<u8>>, serializer: S) -> Result<S::Ok, S::Error> {
+    pub(super) fn serialize<S: Serializer>(
+        bytes: &Option<Vec<u8>>,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
         bytes.as_deref().map(super::to_hex).serialize(serializer)
     }
 
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Vec<u8>>, D::Error> {
-        let Some(text) = Option::<String>::deserialize(deserializer)? else { return Ok(None) };
-        super::from_hex(&text).map(Some).ok_or_else(|| D::Error::custom("not hexadecimal"))
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Option<Vec<u8>>, D::Error> {
+        let Some(text) = Option::<String>::deserialize(deserializer)? else {
+            return Ok(None);
+        };
+        super::from_hex(&text)
+            .map(Some)
+            .ok_or_else(|| D::Error::custom("not hexadecimal"))
     }
 }
 

@@ -2,13 +2,15 @@
 //! and read by its output.
 
 use std::collections::VecDeque;
-use std::io::{BufRead as _, BufReader, Write as _};
+use std::io::{BufReader, Write as _};
 use std::net::SocketAddr;
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::{Duration, Instant};
 
-use super::client::{Client, Connected, Event, Filter, Message, Options, PATIENCE, Properties, from_hex};
+use super::client::{
+    Client, Connected, Event, Filter, Message, Options, PATIENCE, Properties, from_hex,
+};
 use crate::raw::{Failure, Outcome};
 
 /// Marks a line as a message among those of debugging.
@@ -17,7 +19,9 @@ const MESSAGE: char = '\u{1e}';
 const FIELD: char = '\u{1f}';
 /// The fields of a message, as mosquitto_sub names them. A user property comes as `name:value`, one after another
 /// with a space between, so the scenarios' have neither in them.
-const FIELDS: [&str; 11] = ["%t", "%q", "%r", "%x", "%C", "%D", "%E", "%F", "%P", "%R", "%S"];
+const FIELDS: [&str; 11] = [
+    "%t", "%q", "%r", "%x", "%C", "%D", "%E", "%F", "%P", "%R", "%S",
+];
 
 /// A pair of mosquitto_sub, which runs while there is a subscription, and mosquitto_pub, once per message.
 #[derive(Debug)]
@@ -49,17 +53,30 @@ impl Mosquitto {
     #[must_use]
     pub fn new(address: SocketAddr) -> Self {
         let (filters, events) = (Vec::new(), VecDeque::new());
-        Self { address, options: None, filters, identifier: None, running: None, events }
+        Self {
+            address,
+            options: None,
+            filters,
+            identifier: None,
+            running: None,
+            events,
+        }
     }
 
     fn options(&self) -> Outcome<&Options> {
-        self.options.as_ref().ok_or_else(|| Failure::new("not connected"))
+        self.options
+            .as_ref()
+            .ok_or_else(|| Failure::new("not connected"))
     }
 
     /// Starts mosquitto_sub with the filters, and `without` to be given up, and waits until both are in force.
     fn start(&mut self, without: &[String]) -> Outcome<Vec<u8>> {
         let mut command = self.subscriber(without)?;
-        let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::inherit()).spawn()?;
+        let mut child = command
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::inherit())
+            .spawn()?;
         let Some(output) = child.stdout.take() else {
             return Err(Failure::new("mosquitto_sub has no standard output"));
         };
@@ -72,7 +89,9 @@ impl Mosquitto {
                 Some(Line::Subscribed(codes)) => granted = Some(codes),
                 Some(Line::Unsubscribed) => unsubscribed = true,
                 Some(Line::Message(message)) => self.events.push_back(Event::Message(message)),
-                Some(Line::Odd(line)) => return Err(Failure::new(format!("mosquitto_sub: {line}"))),
+                Some(Line::Odd(line)) => {
+                    return Err(Failure::new(format!("mosquitto_sub: {line}")));
+                }
                 None => return Err(Failure::new("mosquitto_sub isn't subscribed")),
             }
         }
@@ -84,7 +103,14 @@ impl Mosquitto {
         let mut command = Command::new("stdbuf");
         command.args(["-oL", "mosquitto_sub"]);
         place(&mut command, self.address, options.version);
-        command.args(["-i", &options.client_id, "-k", &options.keep_alive_s.to_string(), "-d", "-N"]);
+        command.args([
+            "-i",
+            &options.client_id,
+            "-k",
+            &options.keep_alive_s.to_string(),
+            "-d",
+            "-N",
+        ]);
         let separator = FIELD.to_string();
         command.args(["-F", &format!("{MESSAGE}{}\n", FIELDS.join(&separator))]);
         if !options.clean_start {
@@ -97,18 +123,33 @@ impl Mosquitto {
                 command.args(["-D", "connect", "receive-maximum", &maximum.to_string()]);
             }
             if let Some(identifier) = self.identifier {
-                command.args(["-D", "subscribe", "subscription-identifier", &identifier.to_string()]);
+                command.args([
+                    "-D",
+                    "subscribe",
+                    "subscription-identifier",
+                    &identifier.to_string(),
+                ]);
             }
         }
         if let Some(will) = &options.will {
             let message = &will.message;
-            command.args(["--will-topic", &message.topic, "--will-payload", &message.text()]);
+            command.args([
+                "--will-topic",
+                &message.topic,
+                "--will-payload",
+                &message.text(),
+            ]);
             command.args(["--will-qos", &message.qos.to_string()]);
             if message.retain {
                 command.arg("--will-retain");
             }
             if options.version == 5 && will.delay_s != 0 {
-                command.args(["-D", "will", "will-delay-interval", &will.delay_s.to_string()]);
+                command.args([
+                    "-D",
+                    "will",
+                    "will-delay-interval",
+                    &will.delay_s.to_string(),
+                ]);
             }
             properties(&mut command, "will", &message.properties);
         }
@@ -125,7 +166,9 @@ impl Mosquitto {
     }
 
     fn line(&self, within: Duration) -> Outcome<Option<Line>> {
-        let Some(running) = &self.running else { return Ok(None) };
+        let Some(running) = &self.running else {
+            return Ok(None);
+        };
         match running.lines.recv_timeout(within) {
             Ok(line) => Ok(Some(line)),
             Err(RecvTimeoutError::Timeout) => Ok(None),
@@ -150,10 +193,19 @@ impl Mosquitto {
     }
 
     fn publish_lines(&self, options: &Options, messages: &[Message]) -> Outcome {
-        let Some(first) = messages.first() else { return Ok(()) };
+        let Some(first) = messages.first() else {
+            return Ok(());
+        };
         let mut command = Command::new("mosquitto_pub");
         place(&mut command, self.address, options.version);
-        command.args(["-i", &format!("{}-pub", options.client_id), "-t", &first.topic, "-q", &first.qos.to_string()]);
+        command.args([
+            "-i",
+            &format!("{}-pub", options.client_id),
+            "-t",
+            &first.topic,
+            "-q",
+            &first.qos.to_string(),
+        ]);
         if first.retain {
             command.arg("-r");
         }
@@ -171,10 +223,15 @@ impl Mosquitto {
             }
             many => {
                 command.arg("-l");
-                many.iter().flat_map(|message| [message.payload.as_slice(), b"\n"].concat()).collect()
+                many.iter()
+                    .flat_map(|message| [message.payload.as_slice(), b"\n"].concat())
+                    .collect()
             }
         };
-        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::null()).spawn()?;
+        let mut child = command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .spawn()?;
         if let Some(mut stdin) = child.stdin.take() {
             stdin.write_all(&input)?;
         }
@@ -222,15 +279,20 @@ impl Client for Mosquitto {
 
     fn unsubscribe(&mut self, filters: &[String]) -> Outcome {
         self.disconnect()?;
-        self.filters.retain(|filter| !filters.contains(&filter.filter));
+        self.filters
+            .retain(|filter| !filters.contains(&filter.filter));
         self.start(filters).map(drop)
     }
 
     fn publish(&mut self, messages: &[Message]) -> Outcome {
         let options = self.options()?;
         let batches = messages.chunk_by(|one, next| {
-            let lines = [one, next].iter().all(|message| !message.payload.is_empty() && !message.payload.contains(&b'\n'));
-            lines && (&one.topic, one.qos, one.retain, &one.properties) == (&next.topic, next.qos, next.retain, &next.properties)
+            let lines = [one, next]
+                .iter()
+                .all(|message| !message.payload.is_empty() && !message.payload.contains(&b'\n'));
+            lines
+                && (&one.topic, one.qos, one.retain, &one.properties)
+                    == (&next.topic, next.qos, next.retain, &next.properties)
         });
         for batch in batches {
             self.publish_lines(options, batch)?;
@@ -253,7 +315,9 @@ impl Client for Mosquitto {
     fn disconnect(&mut self) -> Outcome {
         if let Some(running) = &self.running {
             // std has no signals. mosquitto_sub answers this one with DISCONNECT.
-            Command::new("kill").args(["-TERM", &running.child.id().to_string()]).status()?;
+            Command::new("kill")
+                .args(["-TERM", &running.child.id().to_string()])
+                .status()?;
             self.ended()?;
         }
         Ok(())
@@ -279,7 +343,12 @@ impl Drop for Mosquitto {
 }
 
 fn place(command: &mut Command, address: SocketAddr, version: u8) {
-    command.args(["-h", &address.ip().to_string(), "-p", &address.port().to_string()]);
+    command.args([
+        "-h",
+        &address.ip().to_string(),
+        "-p",
+        &address.port().to_string(),
+    ]);
     command.args(["-V", if version == 5 { "mqttv5" } else { "mqttv311" }]);
 }
 
@@ -288,10 +357,19 @@ fn properties(command: &mut Command, packet: &str, properties: &Properties) {
         command.args(["-D", packet]).args(values);
     };
     let number = |value: Option<u32>| value.map(|value| value.to_string());
-    let correlation_data = properties.correlation_data.as_deref().map(String::from_utf8_lossy);
+    let correlation_data = properties
+        .correlation_data
+        .as_deref()
+        .map(String::from_utf8_lossy);
     for (name, value) in [
-        ("payload-format-indicator", number(properties.payload_format.map(u32::from)).as_deref()),
-        ("message-expiry-interval", number(properties.expiry).as_deref()),
+        (
+            "payload-format-indicator",
+            number(properties.payload_format.map(u32::from)).as_deref(),
+        ),
+        (
+            "message-expiry-interval",
+            number(properties.expiry).as_deref(),
+        ),
         ("content-type", properties.content_type.as_deref()),
         ("response-topic", properties.response_topic.as_deref()),
         ("correlation-data", correlation_data.as_deref()),
@@ -311,7 +389,10 @@ fn read(output: impl std::io::BufRead, lines: &Sender<Line>) {
         let line = String::from_utf8_lossy(&line);
         let understood = if let Some(fields) = line.strip_prefix(MESSAGE) {
             message(fields).map_or_else(|| Line::Odd(line.to_string()), Line::Message)
-        } else if let Some((_, codes)) = line.strip_prefix("Subscribed (mid: ").and_then(|rest| rest.split_once("): ")) {
+        } else if let Some((_, codes)) = line
+            .strip_prefix("Subscribed (mid: ")
+            .and_then(|rest| rest.split_once("): "))
+        {
             match codes.split(", ").map(str::parse).collect() {
                 Ok(codes) => Line::Subscribed(codes),
                 Err(_) => Line::Odd(line.to_string()),
@@ -333,7 +414,13 @@ fn message(fields: &str) -> Option<Message> {
     let mut fields = fields.split(FIELD);
     let mut text = || fields.next().map(str::to_owned);
     let given = |value: String| Some(value).filter(|value| !value.is_empty());
-    let number = |value: String| if value.is_empty() { Some(None) } else { value.parse().ok().map(Some) };
+    let number = |value: String| {
+        if value.is_empty() {
+            Some(None)
+        } else {
+            value.parse().ok().map(Some)
+        }
+    };
     let mut message = Message::new(text()?, [], text()?.parse().ok()?);
     message.retain = text()? == "1";
     message.payload = from_hex(&text()?)?;
@@ -346,7 +433,10 @@ fn message(fields: &str) -> Option<Message> {
     seen.user = pairs
         .split(' ')
         .filter(|pair| !pair.is_empty())
-        .map(|pair| pair.split_once(':').map(|(name, value)| (name.to_owned(), value.to_owned())))
+        .map(|pair| {
+            pair.split_once(':')
+                .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        })
         .collect::<Option<_>>()?;
     seen.response_topic = given(text()?);
     seen.subscription_identifiers = number(text()?)?.into_iter().collect();

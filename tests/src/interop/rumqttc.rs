@@ -55,7 +55,10 @@ enum Signal {
     Completed,
     Message(Message),
     /// The connection is over; the event loop stands still.
-    Ended { reason: Option<u8>, error: String },
+    Ended {
+        reason: Option<u8>,
+        error: String,
+    },
 }
 
 impl Half {
@@ -71,13 +74,22 @@ impl Rumqttc {
     /// A client that isn't connected yet.
     #[must_use]
     pub fn new(address: SocketAddr, runtime: &Handle) -> Self {
-        Self { address, runtime: runtime.clone(), link: None, events: VecDeque::new() }
+        Self {
+            address,
+            runtime: runtime.clone(),
+            link: None,
+            events: VecDeque::new(),
+        }
     }
 
     fn start(&mut self, half: Half) -> Outcome<Connected> {
         let (sender, signals) = channel();
         let driver = half.drive(&self.runtime, sender);
-        self.link = Some(Link { half, signals, driver });
+        self.link = Some(Link {
+            half,
+            signals,
+            driver,
+        });
         self.answer("CONNACK", |signal| match signal {
             Signal::Connected(connected) => Ok(connected),
             other => Err(other),
@@ -85,7 +97,9 @@ impl Rumqttc {
     }
 
     fn link(&self) -> Outcome<&Link> {
-        self.link.as_ref().ok_or_else(|| Failure::new("not connected"))
+        self.link
+            .as_ref()
+            .ok_or_else(|| Failure::new("not connected"))
     }
 
     /// Waits for one signal; messages that come before it are kept.
@@ -96,30 +110,43 @@ impl Rumqttc {
             let signal = match self.link()?.signals.recv_timeout(left) {
                 Ok(signal) => signal,
                 Err(RecvTimeoutError::Timeout) => return Err(Failure::new(format!("no {what}"))),
-                Err(RecvTimeoutError::Disconnected) => return Err(Failure::new(format!("no {what}: closed"))),
+                Err(RecvTimeoutError::Disconnected) => {
+                    return Err(Failure::new(format!("no {what}: closed")));
+                }
             };
             match pick(signal) {
                 Ok(value) => return Ok(value),
                 Err(Signal::Message(message)) => self.events.push_back(Event::Message(message)),
-                Err(Signal::Ended { error, .. }) => return Err(Failure::new(format!("no {what}: {error}"))),
+                Err(Signal::Ended { error, .. }) => {
+                    return Err(Failure::new(format!("no {what}: {error}")));
+                }
                 Err(_) => {}
             }
         }
     }
 
     /// Hands a request to the event loop.
-    fn request<E: Display>(&self, what: &str, request: impl Future<Output = Result<(), E>>) -> Outcome {
+    fn request<E: Display>(
+        &self,
+        what: &str,
+        request: impl Future<Output = Result<(), E>>,
+    ) -> Outcome {
         let bounded = async { tokio::time::timeout(PATIENCE, request).await };
         match self.runtime.block_on(bounded) {
             Ok(Ok(())) => Ok(()),
             Ok(Err(error)) => Err(Failure::new(format!("{what}: {error}"))),
-            Err(_) => Err(Failure::new(format!("{what}: the event loop takes nothing"))),
+            Err(_) => Err(Failure::new(format!(
+                "{what}: the event loop takes nothing"
+            ))),
         }
     }
 
     /// Stops the event loop where it stands, and with it the connection.
     fn stop(&mut self) -> Outcome<()> {
-        let link = self.link.as_mut().ok_or_else(|| Failure::new("not connected"))?;
+        let link = self
+            .link
+            .as_mut()
+            .ok_or_else(|| Failure::new("not connected"))?;
         link.driver.abort();
         // Whether it was aborted or had ended, it no longer runs.
         drop(self.runtime.block_on(&mut link.driver));
@@ -146,7 +173,10 @@ impl Client for Rumqttc {
     }
 
     fn resume(&mut self) -> Outcome<Connected> {
-        let link = self.link.take().ok_or_else(|| Failure::new("never connected"))?;
+        let link = self
+            .link
+            .take()
+            .ok_or_else(|| Failure::new("never connected"))?;
         self.start(link.half)
     }
 
@@ -203,7 +233,9 @@ impl Client for Rumqttc {
                 Ok(Signal::Ended { reason, .. }) => return Ok(Some(Event::Closed(reason))),
                 Ok(_) => {}
                 Err(RecvTimeoutError::Timeout) => return Ok(None),
-                Err(RecvTimeoutError::Disconnected) => return Err(Failure::new("the event loop has ended")),
+                Err(RecvTimeoutError::Disconnected) => {
+                    return Err(Failure::new("the event loop has ended"));
+                }
             }
         }
     }

@@ -30,12 +30,14 @@ impl Software {
             // mosquitto_sub has one -q for all its -t, one subscription identifier, no No Local and no reconnect on
             // demand: it comes back by itself after a second, and so fights whoever takes its session over. It shows
             // neither the fields of CONNACK nor the reason of a DISCONNECT, and publishing is another program's work.
+            // It acknowledges a message before it prints it, so that one may be lost with the killed process.
             Self::Mosquitto => matches!(
                 need,
                 Need::FiltersApart
                     | Need::NoLocal
                     | Need::StaysAway
                     | Need::ShowsConnack
+                    | Need::LosesNothingInCuts
                     | Need::ExactlyOnceAcrossCuts
                     | Need::TopicAlias
                     | Need::OneConnection
@@ -79,7 +81,11 @@ impl Software {
                 let program = place.join("venv/bin/python");
                 answers(Command::new(&program).args(["-c", "import paho.mqtt.client"]))?;
                 let script = vec![scripts.join("paho_agent.py").into()];
-                Ok(Installed { program: program.into(), script, folder: None })
+                Ok(Installed {
+                    program: program.into(),
+                    script,
+                    folder: None,
+                })
             }
             Self::MqttJs => {
                 let folder = place.join("node");
@@ -88,7 +94,11 @@ impl Software {
                 }
                 answers(Command::new("node").arg("--version"))?;
                 let script = vec![scripts.join("mqttjs_agent.mjs").into()];
-                Ok(Installed { program: "node".into(), script, folder: Some(folder.into()) })
+                Ok(Installed {
+                    program: "node".into(),
+                    script,
+                    folder: Some(folder.into()),
+                })
             }
             // Compiled in.
             Self::Rumqttc => Ok(Installed::default()),
@@ -109,7 +119,11 @@ impl fmt::Display for Software {
 
 /// Whether the program can be started. Its exit status doesn't matter to all: `mosquitto_sub --help` ends with 1.
 fn answers(command: &mut Command) -> Result<(), String> {
-    let status = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).status();
+    let status = command
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .status();
     let program = command.get_program().display().to_string();
     match status {
         Ok(status) if status.success() || program.starts_with("mosquitto") => Ok(()),
@@ -140,6 +154,8 @@ pub enum Need {
     StaysAway,
     /// The fields of CONNACK.
     ShowsConnack,
+    /// To hand over whatever it has acknowledged, though the connection broke.
+    LosesNothingInCuts,
     /// QoS 2 state that survives the connection within the client.
     ExactlyOnceAcrossCuts,
     /// To map Topic Aliases by itself.

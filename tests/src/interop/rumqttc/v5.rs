@@ -7,11 +7,13 @@ use std::time::Duration;
 
 use rumqttc::Outgoing;
 use rumqttc::v5::mqttbytes::v5::{
-    ConnectProperties, Filter as TheirFilter, LastWill, LastWillProperties, Packet, Publish, PublishProperties,
-    RetainForwardRule, SubscribeProperties, SubscribeReasonCode,
+    ConnectProperties, Filter as TheirFilter, LastWill, LastWillProperties, Packet, Publish,
+    PublishProperties, RetainForwardRule, SubscribeProperties, SubscribeReasonCode,
 };
 use rumqttc::v5::mqttbytes::{QoS, qos};
-use rumqttc::v5::{AsyncClient, ClientError, ConnectionError, Event, EventLoop, MqttOptions, StateError};
+use rumqttc::v5::{
+    AsyncClient, ClientError, ConnectionError, Event, EventLoop, MqttOptions, StateError,
+};
 use tokio::sync::Mutex;
 
 use super::super::client::{Connected, Filter, Message, Options, Properties, Will};
@@ -32,7 +34,8 @@ impl std::fmt::Debug for Half {
 
 impl Half {
     pub(super) fn new(address: SocketAddr, options: &Options) -> Outcome<Self> {
-        let mut mqtt = MqttOptions::new(&options.client_id, address.ip().to_string(), address.port());
+        let mut mqtt =
+            MqttOptions::new(&options.client_id, address.ip().to_string(), address.port());
         mqtt.set_keep_alive(Duration::from_secs(options.keep_alive_s.into()));
         mqtt.set_clean_start(options.clean_start);
         let mut properties = ConnectProperties::new();
@@ -44,11 +47,17 @@ impl Half {
             mqtt.set_last_will(last_will(will)?);
         }
         let (requests, event_loop) = AsyncClient::new(mqtt, REQUESTS);
-        Ok(Self { requests, event_loop: Arc::new(Mutex::new(event_loop)) })
+        Ok(Self {
+            requests,
+            event_loop: Arc::new(Mutex::new(event_loop)),
+        })
     }
 
     /// Runs the event loop until its connection ends. Not to be run twice at once.
-    pub(super) fn drive(&self, signals: Sender<Signal>) -> impl Future<Output = ()> + Send + 'static {
+    pub(super) fn drive(
+        &self,
+        signals: Sender<Signal>,
+    ) -> impl Future<Output = ()> + Send + 'static {
         let event_loop = Arc::clone(&self.event_loop);
         async move {
             let mut event_loop = event_loop.lock().await;
@@ -57,13 +66,17 @@ impl Half {
                     Ok(event) => understood(event),
                     Err(error) => {
                         let reason = match &error {
-                            ConnectionError::MqttState(StateError::ServerDisconnect { reason_code, .. }) => {
-                                Some(*reason_code as u8)
-                            }
+                            ConnectionError::MqttState(StateError::ServerDisconnect {
+                                reason_code,
+                                ..
+                            }) => Some(*reason_code as u8),
                             _ => None,
                         };
                         // Nobody listens when the scenario is over.
-                        drop(signals.send(Signal::Ended { reason, error: error.to_string() }));
+                        drop(signals.send(Signal::Ended {
+                            reason,
+                            error: error.to_string(),
+                        }));
                         return;
                     }
                 };
@@ -78,7 +91,11 @@ impl Half {
         self.event_loop.lock().await.clean();
     }
 
-    pub(super) async fn subscribe(&self, filters: &[Filter], identifier: Option<u32>) -> Result<(), ClientError> {
+    pub(super) async fn subscribe(
+        &self,
+        filters: &[Filter],
+        identifier: Option<u32>,
+    ) -> Result<(), ClientError> {
         let filters = filters.iter().map(|filter| TheirFilter {
             path: filter.filter.clone(),
             qos: qos(filter.qos).unwrap_or_default(),
@@ -91,20 +108,37 @@ impl Half {
             },
         });
         let id = identifier.and_then(|identifier| usize::try_from(identifier).ok());
-        let properties = SubscribeProperties { id, user_properties: Vec::new() };
-        self.requests.subscribe_many_with_properties(filters, properties).await
+        let properties = SubscribeProperties {
+            id,
+            user_properties: Vec::new(),
+        };
+        self.requests
+            .subscribe_many_with_properties(filters, properties)
+            .await
     }
 
     pub(super) async fn publish(&self, message: &Message) -> Result<(), ClientError> {
-        let Message { topic, payload, retain, .. } = message;
+        let Message {
+            topic,
+            payload,
+            retain,
+            ..
+        } = message;
         let level = qos(message.qos).unwrap_or(QoS::ExactlyOnce);
         let properties = publish_properties(&message.properties);
-        self.requests.publish_with_properties(topic, level, *retain, payload.clone(), properties).await
+        self.requests
+            .publish_with_properties(topic, level, *retain, payload.clone(), properties)
+            .await
     }
 }
 
 fn last_will(will: &Will) -> Outcome<LastWill> {
-    let Message { topic, payload, retain, .. } = &will.message;
+    let Message {
+        topic,
+        payload,
+        retain,
+        ..
+    } = &will.message;
     let level = qos(will.message.qos).ok_or_else(|| Failure::new("no such QoS"))?;
     let given = publish_properties(&will.message.properties);
     let properties = LastWillProperties {
@@ -116,7 +150,13 @@ fn last_will(will: &Will) -> Outcome<LastWill> {
         correlation_data: given.correlation_data,
         user_properties: given.user_properties,
     };
-    Ok(LastWill::new(topic, payload.clone(), level, *retain, Some(properties)))
+    Ok(LastWill::new(
+        topic,
+        payload.clone(),
+        level,
+        *retain,
+        Some(properties),
+    ))
 }
 
 fn publish_properties(properties: &Properties) -> PublishProperties {
@@ -138,23 +178,28 @@ fn understood(event: Event) -> Option<Signal> {
             let properties = connack.properties.as_ref();
             Signal::Connected(Connected {
                 session_present: Some(connack.session_present),
-                assigned_client_id: properties.and_then(|properties| properties.assigned_client_identifier.clone()),
+                assigned_client_id: properties
+                    .and_then(|properties| properties.assigned_client_identifier.clone()),
                 topic_alias_maximum: properties.and_then(|properties| properties.topic_alias_max),
             })
         }
-        Event::Incoming(Packet::SubAck(suback)) => Signal::Subscribed(suback.return_codes.iter().map(code).collect()),
-        Event::Incoming(Packet::UnsubAck(_)) => Signal::Unsubscribed,
-        Event::Incoming(Packet::PubAck(_) | Packet::PubComp(_)) | Event::Outgoing(Outgoing::Publish(0)) => {
-            Signal::Completed
+        Event::Incoming(Packet::SubAck(suback)) => {
+            Signal::Subscribed(suback.return_codes.iter().map(code).collect())
         }
+        Event::Incoming(Packet::UnsubAck(_)) => Signal::Unsubscribed,
+        Event::Incoming(Packet::PubAck(_) | Packet::PubComp(_))
+        | Event::Outgoing(Outgoing::Publish(0)) => Signal::Completed,
         Event::Incoming(Packet::Publish(publish)) => Signal::Message(message(publish)),
         _ => return None,
     })
 }
 
 fn message(publish: Publish) -> Message {
-    let mut message =
-        Message::new(String::from_utf8_lossy(&publish.topic), publish.payload, publish.qos as u8);
+    let mut message = Message::new(
+        String::from_utf8_lossy(&publish.topic),
+        publish.payload,
+        publish.qos as u8,
+    );
     message.retain = publish.retain;
     if let Some(seen) = publish.properties {
         message.properties = Properties {
