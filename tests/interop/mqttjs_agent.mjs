@@ -25,6 +25,7 @@ function publishProperties ({ properties }) {
     messageExpiryInterval: properties.expiry,
     contentType: properties.content_type,
     responseTopic: properties.response_topic,
+    topicAlias: properties.topic_alias,
     correlationData: properties.correlation_data == null ? null : Buffer.from(properties.correlation_data, 'hex'),
     userProperties: properties.user.length ? user : null
   })

@@ -16,7 +16,7 @@ use dunlin_tests::raw::{Failure, Outcome, Version};
 use libtest_mimic::{Arguments, Trial};
 
 /// Most scenarios wait more than they work.
-const THREADS: usize = 8;
+const THREADS: usize = 16;
 
 fn main() -> ExitCode {
     match run() {
@@ -100,10 +100,14 @@ fn variants() -> Vec<Variant> {
     let mut variants = Vec::new();
     for scenario in SCENARIOS {
         for software in Software::ALL {
-            if scenario.needs.iter().any(|need| software.lacks(*need)) {
-                continue;
-            }
             for version in scenario.versions {
+                if scenario
+                    .needs
+                    .iter()
+                    .any(|need| software.lacks(*need, *version))
+                {
+                    continue;
+                }
                 // One variant even when the QoS doesn't matter; then its name has none.
                 let levels = if scenario.levels.is_empty() {
                     &[0]

@@ -91,8 +91,8 @@ impl Rumqttc {
             driver,
         });
         self.answer("CONNACK", |signal| match signal {
-            Signal::Connected(connected) => Ok(connected),
-            other => Err(other),
+            Signal::Connected(connected) => Some(connected.clone()),
+            _ => None,
         })
     }
 
@@ -103,7 +103,7 @@ impl Rumqttc {
     }
 
     /// Waits for one signal; messages that come before it are kept.
-    fn answer<T>(&mut self, what: &str, pick: impl Fn(Signal) -> Result<T, Signal>) -> Outcome<T> {
+    fn answer<T>(&mut self, what: &str, pick: impl Fn(&Signal) -> Option<T>) -> Outcome<T> {
         let deadline = Instant::now() + PATIENCE;
         loop {
             let left = deadline.saturating_duration_since(Instant::now());
@@ -114,13 +114,15 @@ impl Rumqttc {
                     return Err(Failure::new(format!("no {what}: closed")));
                 }
             };
-            match pick(signal) {
-                Ok(value) => return Ok(value),
-                Err(Signal::Message(message)) => self.events.push_back(Event::Message(message)),
-                Err(Signal::Ended { error, .. }) => {
+            if let Some(value) = pick(&signal) {
+                return Ok(value);
+            }
+            match signal {
+                Signal::Message(message) => self.events.push_back(Event::Message(message)),
+                Signal::Ended { error, .. } => {
                     return Err(Failure::new(format!("no {what}: {error}")));
                 }
-                Err(_) => {}
+                _ => {}
             }
         }
     }
@@ -186,8 +188,8 @@ impl Client for Rumqttc {
             Half::V5(half) => self.request("SUBSCRIBE", half.subscribe(filters, identifier))?,
         }
         self.answer("SUBACK", |signal| match signal {
-            Signal::Subscribed(codes) => Ok(codes),
-            other => Err(other),
+            Signal::Subscribed(codes) => Some(codes.clone()),
+            _ => None,
         })
     }
 
@@ -197,9 +199,8 @@ impl Client for Rumqttc {
                 Half::V3(half) => self.request("UNSUBSCRIBE", half.requests.unsubscribe(filter))?,
                 Half::V5(half) => self.request("UNSUBSCRIBE", half.requests.unsubscribe(filter))?,
             }
-            self.answer("UNSUBACK", |signal| match signal {
-                Signal::Unsubscribed => Ok(()),
-                other => Err(other),
+            self.answer("UNSUBACK", |signal| {
+                matches!(signal, Signal::Unsubscribed).then_some(())
             })?;
         }
         Ok(())
@@ -213,9 +214,8 @@ impl Client for Rumqttc {
             }
         }
         for _ in messages {
-            self.answer("acknowledgement", |signal| match signal {
-                Signal::Completed => Ok(()),
-                other => Err(other),
+            self.answer("acknowledgement", |signal| {
+                matches!(signal, Signal::Completed).then_some(())
             })?;
         }
         Ok(())

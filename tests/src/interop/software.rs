@@ -6,6 +6,8 @@ use std::fmt;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
+use crate::raw::Version;
+
 /// A client software.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Software {
@@ -25,8 +27,11 @@ impl Software {
 
     /// Whether it can't do this, for a reason of its own that no broker changes.
     #[must_use]
-    pub fn lacks(self, need: Need) -> bool {
+    pub fn lacks(self, need: Need, version: Version) -> bool {
         match self {
+            // In MQTT 5 it answers a signal with reason code 0x04, so that its Will is published.
+            Self::Mosquitto if need == Need::LeavesWithWill => version == Version::V311,
+            Self::Mosquitto if need == Need::LeavesWithoutWill => version == Version::V5,
             // mosquitto_sub has one -q for all its -t, one subscription identifier, no No Local and no reconnect on
             // demand: it comes back by itself after a second, and so fights whoever takes its session over. It shows
             // neither the fields of CONNACK nor the reason of a DISCONNECT, and publishing is another program's work.
@@ -44,12 +49,15 @@ impl Software {
                     | Need::AliasByHand
             ),
             // paho-mqtt leaves the mapping of a received Topic Alias to the application, as it does the sending.
-            Self::Paho => matches!(need, Need::TopicAlias),
-            Self::MqttJs => false,
+            Self::Paho => matches!(need, Need::TopicAlias | Need::LeavesWithWill),
+            Self::MqttJs => need == Need::LeavesWithWill,
             // rumqttc forgets the Packet Identifiers of received QoS 2 messages when the connection breaks, and hands
             // a message over at PUBLISH, so that one whose exchange was cut comes twice. It hands a message with a
             // Topic Alias over without its Topic Name.
-            Self::Rumqttc => matches!(need, Need::ExactlyOnceAcrossCuts | Need::TopicAlias),
+            Self::Rumqttc => matches!(
+                need,
+                Need::ExactlyOnceAcrossCuts | Need::TopicAlias | Need::LeavesWithWill
+            ),
         }
     }
 
@@ -158,6 +166,10 @@ pub enum Need {
     LosesNothingInCuts,
     /// QoS 2 state that survives the connection within the client.
     ExactlyOnceAcrossCuts,
+    /// To end a connection with DISCONNECT so that the Will isn't published.
+    LeavesWithoutWill,
+    /// To end a connection, when told to, so that the Will is published.
+    LeavesWithWill,
     /// To map Topic Aliases by itself.
     TopicAlias,
     /// To let the application set Topic Aliases on one connection.

@@ -59,3 +59,11 @@ pub(super) fn none_after_disconnect(stage: &Stage<'_>) -> Outcome {
     stage.connected("pub")?.publish(&after)?;
     watcher.expect(&after)
 }
+
+pub(super) fn after_leaving_with_it(stage: &Stage<'_>) -> Outcome {
+    let will = Message::new(stage.topic("will"), "gone", stage.qos());
+    let mut watcher = stage.connected("watcher")?;
+    watcher.subscribe(&stage.topic("will"), 2)?;
+    holder(stage, &will)?.disconnect()?;
+    watcher.expect(&will)
+}
