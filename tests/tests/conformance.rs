@@ -25,7 +25,7 @@ fn main() -> ExitCode {
 fn run() -> Outcome<ExitCode> {
     let mut arguments = Arguments::from_args();
     // Rows wait for time-outs far more than they work, so there can be many more of them than processors.
-    arguments.test_threads.get_or_insert(16);
+    arguments.test_threads.get_or_insert(32);
     let foreign = foreign_address()?;
     if !arguments.list {
         match table::summary() {
