@@ -101,7 +101,7 @@ pub fn connection(bytes: &[u8]) {
     }
     let live = world.hub.durable_state();
     let replayed = DurableState::from_frames(world.log.frames());
-    assert!(live == replayed, "the journal doesn't add up to the state");
+    assert_eq!(live, replayed, "the journal doesn't add up to the state");
 }
 
 impl World {

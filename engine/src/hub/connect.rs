@@ -3,7 +3,7 @@
 
 use dunlin_codec::Version;
 
-use super::{Batch, Hub, Publisher};
+use super::{Batch, Hub, Published, Publisher};
 use crate::drops::DropReason;
 use crate::journal::{Entry, Seq};
 use crate::limits::Limits;
@@ -75,8 +75,11 @@ pub struct Detach {
 /// What is left to do for a session when the locks are free again.
 #[derive(Default)]
 struct Aftermath {
-    will: Option<(Arc<Will>, Arc<Origin>, Option<Entry>)>,
-    ended: Option<(Arc<Session>, bool)>,
+    /// A Will to publish.
+    will: Option<(Arc<Will>, Arc<Origin>)>,
+    /// What to write down together with it, or alone when there is none.
+    done: Option<Entry>,
+    ended: Option<Arc<Session>>,
     detached: Option<Arc<Session>>,
 }
 
@@ -93,7 +96,6 @@ impl Hub {
         request: ConnectRequest,
         batch: &mut Batch,
     ) -> Result<Connected, ConnectRefused> {
-        let mut frame = Vec::new();
         let mut aftermath = Aftermath::default();
         let mut sessions = self.sessions.write();
         let existing = sessions.get(request.origin.client_id.as_str()).cloned();
@@ -118,15 +120,23 @@ impl Hub {
                     .will
                     .take()
                     .filter(|will| taken_over && will.delay_s == 0);
-                aftermath.will = due.map(|will| (will, Arc::clone(&state.origin), None));
+                if let Some(will) = due {
+                    aftermath.will = Some((will, Arc::clone(&state.origin)));
+                    aftermath.done = Some(Entry::WillDone {
+                        session: session.key,
+                    });
+                }
                 self.timers.lock().cancel(session.key, &mut state);
                 drop(state);
                 resumed = Some(session);
             } else {
-                self.end(&session, &mut state, &mut frame, &mut aftermath);
+                let durable = state.is_persistent();
+                self.end(&session, &mut state, durable, &mut aftermath);
                 drop(state);
             }
         }
+        // Before the connection has its session: what a Will or an end writes down comes first.
+        self.clean_up(now, limits, aftermath, batch);
         let session_present = resumed.is_some();
         let session = resumed.unwrap_or_else(|| {
             let charge = Charge::new(&self.account, 0);
@@ -139,9 +149,8 @@ impl Hub {
         if !session_present {
             sessions.insert(request.origin.client_id.clone(), Arc::clone(&session));
         }
-        let connected = self.attach(session, session_present, request, frame);
+        let connected = self.attach(session, session_present, request);
         drop(sessions);
-        self.clean_up(now, limits, aftermath, batch);
         if session_present {
             self.pull_all_shares(now, limits, &connected.session, batch);
         }
@@ -153,8 +162,8 @@ impl Hub {
         session: Arc<Session>,
         session_present: bool,
         request: ConnectRequest,
-        mut frame: Vec<Entry>,
     ) -> Connected {
+        let mut frame = Vec::new();
         let mut state = session.lock();
         if request.expiry_s > 0 {
             let (key, origin, will) = (
@@ -236,12 +245,7 @@ impl Hub {
             state.will = None;
         }
         if state.expiry_s == 0 {
-            self.end(session, &mut state, &mut frame, &mut aftermath);
-            if was_persistent && frame.is_empty() {
-                frame.push(Entry::SessionEnded {
-                    session: session.key,
-                });
-            }
+            self.end(session, &mut state, was_persistent, &mut aftermath);
             drop(state);
             sessions.remove(session.client_id.as_str());
         } else {
@@ -270,10 +274,10 @@ impl Hub {
             (state.expiry_s != NEVER_EXPIRES).then(|| at.plus_secs(u64::from(state.expiry_s)));
         let mut will_due = false;
         if let Some(will) = state.will.take_if(|will| will.delay_s == 0) {
-            let done = Entry::WillDone {
+            aftermath.will = Some((will, Arc::clone(&state.origin)));
+            aftermath.done = Some(Entry::WillDone {
                 session: session.key,
-            };
-            aftermath.will = Some((will, Arc::clone(&state.origin), Some(done)));
+            });
             will_due = true;
         } else if let Some(will) = &state.will {
             // [MQTT-3.1.3-9] After its delay or with the end of the session, whichever is first.
@@ -294,46 +298,72 @@ impl Hub {
         });
     }
 
-    /// Ends a session under its lock. The routes that lead to it are taken away in `clean_up`.
+    /// Ends a session under its lock. What leads to it is taken away in `clean_up`.
     fn end(
         &self,
         session: &Arc<Session>,
         state: &mut State,
-        frame: &mut Vec<Entry>,
+        durable: bool,
         aftermath: &mut Aftermath,
     ) {
         state.ended = true;
-        let durable = state.is_persistent();
-        if durable {
-            frame.push(Entry::SessionEnded {
-                session: session.key,
-            });
-        }
         // [MQTT-3.1.2-8] The session's end is the last moment for its Will.
         aftermath.will = state
             .will
             .take()
-            .map(|will| (will, Arc::clone(&state.origin), None));
+            .map(|will| (will, Arc::clone(&state.origin)));
+        aftermath.done = durable.then_some(Entry::SessionEnded {
+            session: session.key,
+        });
         self.timers.lock().cancel(session.key, state);
-        aftermath.ended = Some((Arc::clone(session), durable));
+        aftermath.ended = Some(Arc::clone(session));
     }
 
+    /// Needs locks below that of the session map, and none held below it.
     fn clean_up(&self, now: Now, limits: &Limits, aftermath: Aftermath, batch: &mut Batch) {
-        if let Some((session, durable)) = aftermath.ended {
-            self.remove_routes(now, &session);
-            self.give_back(now, limits, &session, true, batch);
-            self.discard_queue(now, &session, durable);
-        } else if let Some(session) = aftermath.detached {
-            self.give_back(now, limits, &session, false, batch);
-            self.drop_qos0(now, limits, &session);
+        let durable = aftermath.done.is_some();
+        if let Some(session) = &aftermath.ended {
+            self.remove_routes(now, session);
+            // What goes back to a shared subscription is written before the session's end is.
+            self.give_back(now, limits, session, true, batch);
+        } else if let Some(session) = &aftermath.detached {
+            self.give_back(now, limits, session, false, batch);
+            self.drop_qos0(now, limits, session);
         }
-        if let Some((will, origin, also)) = aftermath.will {
-            let message = will.message(now.monotonic, &origin, &self.account);
-            let publisher = Publisher {
-                also,
-                ..Publisher::default()
-            };
-            self.publish(now, limits, message, publisher, batch);
+        match aftermath.will {
+            Some((will, origin)) => {
+                self.publish_will(now, limits, &will, &origin, aftermath.done, batch);
+            }
+            None => {
+                self.append(aftermath.done.into_iter().collect());
+            }
+        }
+        if let Some(session) = &aftermath.ended {
+            self.discard_queue(now, session, durable);
+        }
+    }
+
+    /// Publishes a Will. `done` is written down with it, so that it's neither lost nor published
+    /// twice by a crash; also when the Will is refused.
+    pub(super) fn publish_will(
+        &self,
+        now: Now,
+        limits: &Limits,
+        will: &Will,
+        origin: &Arc<Origin>,
+        done: Option<Entry>,
+        batch: &mut Batch,
+    ) {
+        let message = will.message(now.monotonic, origin, &self.account);
+        let publisher = Publisher {
+            also: done.clone(),
+            ..Publisher::default()
+        };
+        if !matches!(
+            self.publish(now, limits, message, publisher, batch),
+            Published::Accepted { .. }
+        ) {
+            self.append(done.into_iter().collect());
         }
     }
 
@@ -387,7 +417,6 @@ impl Hub {
         session: &Arc<Session>,
         batch: &mut Batch,
     ) {
-        let mut frame = Vec::new();
         let mut aftermath = Aftermath::default();
         let mut sessions = self.sessions.write();
         let mut state = session.lock();
@@ -397,10 +426,9 @@ impl Hub {
         if !due || state.link.is_some() || state.ended {
             return;
         }
-        self.end(session, &mut state, &mut frame, &mut aftermath);
+        self.end(session, &mut state, true, &mut aftermath);
         drop(state);
         sessions.remove(session.client_id.as_str());
-        self.append(frame);
         drop(sessions);
         self.clean_up(now, limits, aftermath, batch);
     }

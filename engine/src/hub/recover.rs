@@ -312,6 +312,28 @@ impl DurableState {
     }
 }
 
+impl DurableState {
+    /// What members that aren't durable have from a share's durable queue is still there.
+    fn add_borrowed(&mut self, session: &Session) {
+        let state = session.lock();
+        let inflight = state
+            .inflight
+            .iter()
+            .filter_map(|(_, _, delivery)| delivery);
+        for delivery in state.queue.iter().chain(inflight) {
+            let Some(ShareCopy {
+                share,
+                position: Some(position),
+            }) = &delivery.share
+            else {
+                continue;
+            };
+            let queue = self.shares.entry(share.id.as_ref().clone()).or_default();
+            queue.insert(*position, Arc::clone(&delivery.message));
+        }
+    }
+}
+
 impl SessionRecord {
     const fn new(origin: Arc<Origin>, expiry_s: u32, will: Option<Arc<Will>>) -> Self {
         Self {
@@ -333,8 +355,8 @@ impl Hub {
         let mut state = DurableState::default();
         let mut sessions: Vec<Arc<Session>> = self.sessions.read().values().cloned().collect();
         sessions.sort_unstable_by_key(|session| session.key);
-        for session in sessions {
-            if let Some(record) = record_of(&session) {
+        for session in &sessions {
+            if let Some(record) = record_of(session) {
                 state.sessions.insert(session.key, record);
             }
         }
@@ -356,6 +378,9 @@ impl Hub {
             if !waiting.is_empty() {
                 state.shares.insert(id.clone(), waiting);
             }
+        }
+        for session in &sessions {
+            state.add_borrowed(session);
         }
         state
     }

@@ -122,10 +122,19 @@ impl Hub {
                 position: keeps,
             }),
         };
-        let assigned = |reference| Entry::Assigned {
-            share: Arc::clone(&share.id),
-            position: position.unwrap_or_default(),
-            reference,
+        let assigned = |reference| match position {
+            Some(position) => Entry::Assigned {
+                share: Arc::clone(&share.id),
+                position,
+                reference,
+            },
+            // It came when no member was durable, so the journal doesn't know it yet.
+            None => Entry::Published {
+                message: Arc::clone(message),
+                references: vec![reference],
+                retained_version: None,
+                inbound: None,
+            },
         };
         let write = match references.as_deref_mut() {
             Some(references) => Write::WithMessage(references),
@@ -229,11 +238,12 @@ impl Hub {
         } else {
             state.shares.clone()
         };
-        if shares.is_empty() {
-            return;
-        }
         let durable = state.is_persistent();
-        let through_share = |delivery: &Delivery| delivery.share.is_some() && delivery.counter != 0;
+        // What came through a subscription that the session has given up since stays with it.
+        let through_share = |delivery: &Delivery| {
+            let copy = delivery.share.as_ref().filter(|_| delivery.counter != 0);
+            copy.is_some_and(|copy| ended || shares.iter().any(|share| share.key == copy.share.key))
+        };
         let mut returning = state
             .inflight
             .extract(|delivery| through_share(delivery) && delivery.qos == QoS::AtLeastOnce);
@@ -269,12 +279,21 @@ impl Hub {
                         position,
                     });
                 }
-                (None, _) => self.record_drop(
-                    now,
-                    DropReason::SessionEnded,
-                    &session.client_id,
-                    &delivery.message,
-                ),
+                (None, from) => {
+                    // Nobody is left who could take it.
+                    self.record_drop(
+                        now,
+                        DropReason::SessionEnded,
+                        &session.client_id,
+                        &delivery.message,
+                    );
+                    let share_position =
+                        from.filter(|target| matches!(target, Target::Share { .. }));
+                    frame.extend(share_position.map(|target| Entry::Removed {
+                        target,
+                        reason: Removal::ShareEnded,
+                    }));
+                }
                 (Some(_), None) => {}
             }
         }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Batch, Hub, Publisher};
+use super::{Batch, Hub};
 use crate::drops::DropReason;
 use crate::journal::{Entry, Removal};
 use crate::session::{Session, SessionKey, State};
@@ -126,21 +126,10 @@ impl Hub {
             };
             (will, Arc::clone(&state.origin))
         };
-        let message = will.message(now.monotonic, &origin, &self.account);
-        let also = Some(Entry::WillDone {
+        let done = Some(Entry::WillDone {
             session: session.key,
         });
-        let limits = self.limits();
-        self.publish(
-            now,
-            &limits,
-            message,
-            Publisher {
-                also,
-                ..Publisher::default()
-            },
-            batch,
-        );
+        self.publish_will(now, &self.limits(), &will, &origin, done, batch);
     }
 
     /// A message that expires at `at` was queued: the queue must be searched then.
