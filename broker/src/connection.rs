@@ -152,8 +152,10 @@ impl Driver {
 
     /// Waits until there is something to do. Cancel-safe.
     async fn ready(&self) -> io::Result<Ready> {
-        let wants_read =
-            !self.connection.is_paused(&self.shared.hub.limits()) && self.output.is_none();
+        let wants_read = !self
+            .connection
+            .is_paused(&self.shared.hub, &self.shared.hub.limits())
+            && self.output.is_none();
         poll_fn(|cx| {
             if self.wake.poll(cx) {
                 return Poll::Ready(Ok(Ready::Called));
@@ -173,7 +175,7 @@ impl Driver {
 
     /// Does everything that can be done without waiting, other than reading.
     fn settle(&mut self) -> Result<(), End> {
-        if self.shared.registry.is_stopping() && self.connection.is_open() {
+        if self.shared.registry.is_stopping() {
             return Err(End::Closed(CloseReason::ServerShuttingDown));
         }
         SCRATCH.with_borrow_mut(|scratch| {

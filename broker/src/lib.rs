@@ -9,6 +9,7 @@ pub mod clock;
 pub mod config;
 pub mod connection;
 pub mod data_dir;
+pub mod drop_report;
 pub mod listener;
 pub mod log_limit;
 pub mod registry;

@@ -125,6 +125,8 @@ pub async fn run(
     }
     let timed = Arc::clone(&shared);
     tasks.spawn(async move { timed.timers.run(&timed.clock, &timed.hub).await });
+    let reported = Arc::clone(&shared);
+    tasks.spawn(async move { crate::drop_report::run(reported.hub.drops()).await });
     ready(&addresses);
     serve_signals(&mut signals, config, &reloader, &shared).await;
     stop(tasks, &shared).await;

@@ -181,7 +181,7 @@ impl Connection {
         let limits = hub.limits();
         let mut taken = 0;
         while let Some(rest) = bytes.get(taken..).filter(|rest| !rest.is_empty()) {
-            if self.is_paused(&limits) {
+            if self.is_paused(hub, &limits) {
                 break;
             }
             match self.handle_packet(now, hub, &limits, batch, rest) {
@@ -374,12 +374,16 @@ impl Connection {
 
     /// Whether bytes are to be left unread for now: the client waits for its authentication, or
     /// has to be slowed. Ask again after each `poll_transmit` and timeout.
-    pub fn is_paused(&self, limits: &Limits) -> bool {
+    pub fn is_paused(&self, hub: &Hub, limits: &Limits) -> bool {
         match &self.phase {
             Phase::AwaitConnect { .. } => false,
             Phase::Authenticating { .. } | Phase::Closed => true,
-            // A slow disk slows publishers: no more acknowledgements may wait than a window.
-            Phase::Open(_) => self.staging.waiting() > usize::from(limits.receive_maximum),
+            // A slow disk slows publishers: no more acknowledgements may wait than a window, and
+            // no more entries than the journal's bound.
+            Phase::Open(_) => {
+                self.staging.waiting() > usize::from(limits.receive_maximum)
+                    || hub.journal().lag() > limits.journal_lag
+            }
         }
     }
 

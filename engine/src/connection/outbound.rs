@@ -8,7 +8,7 @@ use super::topic_alias::Alias;
 use super::{AliasesOut, Close, CloseReason, Connection, Phase};
 use crate::drops::DropReason;
 use crate::hub::{Batch, Hub};
-use crate::journal::Removal;
+use crate::journal::{Removal, Seq};
 use crate::limits::Limits;
 use crate::message::Message;
 use crate::session::{Delivery, InflightState, Session, State};
@@ -112,7 +112,7 @@ impl Connection {
             }
         }
         if !more {
-            self.wait_for_journal(hub);
+            self.wait_for_journal(hub, &limits);
         }
         Ok(more)
     }
@@ -139,13 +139,20 @@ impl Connection {
     }
 
     /// Asks to be called when the first thing that waits is durable.
-    fn wait_for_journal(&mut self, hub: &Hub) {
+    fn wait_for_journal(&mut self, hub: &Hub, limits: &Limits) {
         let staged = self.staging.waits_for();
         let Phase::Open(open) = &self.phase else {
             return;
         };
         let queued = open.session.lock().queue.waits_for();
-        if let Some(seq) = staged.into_iter().chain(queued).min() {
+        let lagging = (hub.journal().lag() > limits.journal_lag).then(|| {
+            Seq(hub
+                .journal()
+                .appended()
+                .0
+                .saturating_sub(limits.journal_lag))
+        });
+        if let Some(seq) = staged.into_iter().chain(queued).chain(lagging).min() {
             hub.journal().watermark().wake_at(seq, &self.wake);
         }
     }
