@@ -39,7 +39,7 @@ pub enum CloseReason {
     SessionTakenOver,
     /// The client sent more than our Receive Maximum allows.
     ReceiveMaximumExceeded,
-    /// An alias that was never set, or above our Topic Alias Maximum.
+    /// An alias above our Topic Alias Maximum.
     TopicAliasInvalid,
     /// A Topic Name beyond our limits.
     TopicNameInvalid,
@@ -72,7 +72,7 @@ impl CloseReason {
             Self::KeepAliveTimeout => "keep alive timeout",
             Self::SessionTakenOver => "session taken over by another connection",
             Self::ReceiveMaximumExceeded => "receive maximum exceeded",
-            Self::TopicAliasInvalid => "topic alias is unknown or above the maximum",
+            Self::TopicAliasInvalid => "topic alias is above the maximum",
             Self::TopicNameInvalid => "topic name is too long or has too many levels",
             Self::NotAuthorized => "not authorized to publish",
             Self::QuotaExceeded => "too many user properties",

@@ -56,7 +56,6 @@ pub(super) struct PendingConnect {
     will: Option<Arc<Will>>,
     asked_expiry_s: u32,
     receive_maximum: u16,
-    maximum_packet_size: u32,
     topic_alias_maximum: u16,
     request_response_information: bool,
     request_problem_information: bool,
@@ -124,7 +123,7 @@ impl Connection {
             match property {
                 Property::SessionExpiryInterval(secs) => pending.asked_expiry_s = secs,
                 Property::ReceiveMaximum(maximum) => pending.receive_maximum = maximum,
-                Property::MaximumPacketSize(bytes) => pending.maximum_packet_size = bytes,
+                Property::MaximumPacketSize(bytes) => self.maximum_packet_size = bytes,
                 Property::TopicAliasMaximum(maximum) => pending.topic_alias_maximum = maximum,
                 Property::RequestResponseInformation(asked) => {
                     pending.request_response_information = asked;
@@ -205,7 +204,6 @@ impl Connection {
                 NEVER_EXPIRES
             },
             receive_maximum: u16::MAX,
-            maximum_packet_size: u32::MAX,
             topic_alias_maximum: 0,
             request_response_information: false,
             request_problem_information: true,
@@ -258,7 +256,7 @@ impl Connection {
             will: pending.will.clone(),
             version: self.version,
             receive_maximum: pending.receive_maximum.min(limits.inflight),
-            maximum_packet_size: pending.maximum_packet_size,
+            maximum_packet_size: self.maximum_packet_size,
             wake: Arc::clone(&self.wake),
         };
         let connected = match hub.connect(now, &limits, request, batch) {
@@ -310,7 +308,6 @@ impl Connection {
             keep_alive_s,
             last_packet: now.monotonic,
             expiry_s,
-            maximum_packet_size: pending.maximum_packet_size,
             request_problem_information: pending.request_problem_information,
             unacknowledged: 0,
             receive_maximum: limits.receive_maximum,
@@ -329,7 +326,7 @@ impl Connection {
         // CONNACK promises the session: it waits until that is durable.
         if self.staging.after(
             self.version,
-            pending.maximum_packet_size,
+            self.maximum_packet_size,
             seq,
             durable,
             &connack,
@@ -343,13 +340,20 @@ impl Connection {
     /// A CONNACK that refuses. [MQTT-3.1.4-2] [MQTT-3.2.2-6] [MQTT-3.2.2-7]
     pub(super) fn stage_refusal(&mut self, reason_code: ReasonCode, text: &str) {
         let list = [Property::ReasonString(text)];
-        let properties = Properties::from_list(&list);
-        let connack = ConnAck {
-            session_present: false,
-            reason_code,
-            properties,
+        let refusal = |properties| {
+            Packet::ConnAck(ConnAck {
+                session_present: false,
+                reason_code,
+                properties,
+            })
         };
-        self.staging.packet(self.version, &Packet::ConnAck(connack));
+        let packets = [
+            refusal(Properties::from_list(&list)),
+            refusal(Properties::EMPTY),
+        ];
+        // [MQTT-3.2.2-19]
+        self.staging
+            .largest_that_fits(self.version, self.maximum_packet_size, &packets);
     }
 }
 

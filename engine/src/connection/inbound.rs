@@ -31,10 +31,7 @@ impl Connection {
             check_properties(limits, publish)?;
             if let Some(alias) = publish.topic_alias() {
                 if topic.is_empty() {
-                    topic = open
-                        .aliases_in
-                        .topic(alias)
-                        .ok_or(CloseReason::TopicAliasInvalid)?;
+                    topic = open.aliases_in.topic(alias).ok_or(ALIAS_UNSET)?;
                 } else if !open.aliases_in.set(alias, topic) {
                     return Err(CloseReason::TopicAliasInvalid);
                 }
@@ -64,7 +61,7 @@ impl Connection {
                 }
             }
             let open = self.open()?;
-            // [MQTT-3.3.4-9] Before MQTT 5 there is no such promise to break.
+            // [MQTT-3.3.4-7] Before MQTT 5 there is no such promise to break.
             if version.is_v5() && open.unacknowledged >= usize::from(open.receive_maximum) {
                 return Err(CloseReason::ReceiveMaximumExceeded);
             }
@@ -72,9 +69,7 @@ impl Connection {
         let open = self.open()?;
         let topic = if publish.topic.is_empty() {
             let alias = publish.topic_alias().unwrap_or_default();
-            open.aliases_in
-                .topic(alias)
-                .ok_or(CloseReason::TopicAliasInvalid)?
+            open.aliases_in.topic(alias).ok_or(ALIAS_UNSET)?
         } else {
             publish.topic
         };
@@ -174,7 +169,7 @@ impl Connection {
         let version = self.version;
         let Ok(open) = self.open() else { return };
         // 4 + 3 + 1 + 1 + 3 bytes and the text; a client that takes less gets the code alone.
-        let explain = reason_code.is_failure() && open.explains() && open.maximum_packet_size >= 64;
+        let explain = reason_code.is_failure() && open.explains() && self.maximum_packet_size >= 64;
         let completed = self.staging.ack(
             version,
             packet_type,
@@ -287,7 +282,7 @@ impl Connection {
                 return Ok(());
             }
             Some(_) => {}
-            // [MQTT-4.3.3-7] The standard's way to tell a client that it's behind.
+            // The standard's way to tell a client that it's behind.
             None => {
                 drop(state);
                 let code = ReasonCode::PacketIdentifierNotFound;
@@ -376,6 +371,9 @@ impl Connection {
         Ok(())
     }
 }
+
+/// An alias without a topic that this connection has never set.
+const ALIAS_UNSET: CloseReason = CloseReason::Protocol("a topic alias that was never set");
 
 /// What only this direction forbids.
 fn check_properties(limits: &Limits, publish: &Publish<'_>) -> Result<(), CloseReason> {

@@ -86,6 +86,8 @@ pub struct Connection {
     /// Makes an assigned Client Identifier unpredictable and unique.
     seed: [u8; 16],
     version: Version,
+    /// The client's Maximum Packet Size.
+    maximum_packet_size: u32,
     phase: Phase,
     staging: Staging,
 }
@@ -120,8 +122,6 @@ struct Open {
     last_packet: Instant,
     /// Session Expiry Interval of the CONNECT in seconds.
     expiry_s: u32,
-    /// The client's Maximum Packet Size.
-    maximum_packet_size: u32,
     /// Whether acknowledgements may carry a Reason String.
     request_problem_information: bool,
     /// QoS 1 and 2 messages of the client that we haven't completed.
@@ -159,6 +159,7 @@ impl Connection {
             wake,
             seed,
             version: Version::V4,
+            maximum_packet_size: u32::MAX,
             phase: Phase::AwaitConnect {
                 deadline: now.monotonic.plus_millis(limits.connect_timeout_ms),
             },
@@ -404,7 +405,7 @@ impl Connection {
     fn close(&mut self, now: Now, hub: &Hub, batch: &mut Batch, reason: CloseReason) -> Close {
         match core::mem::replace(&mut self.phase, Phase::Closed) {
             Phase::Open(open) => {
-                self.stage_disconnect(&open, reason);
+                self.stage_disconnect(reason);
                 // A stop of the broker is no end of sessions: see the rule for restarts.
                 if reason != CloseReason::ServerShuttingDown {
                     let limits = hub.limits();
@@ -422,7 +423,7 @@ impl Connection {
         Close { reason }
     }
 
-    fn stage_disconnect(&mut self, open: &Open, reason: CloseReason) {
+    fn stage_disconnect(&mut self, reason: CloseReason) {
         let Some(reason_code) = reason.disconnect_code().filter(|_| self.version.is_v5()) else {
             return;
         };
@@ -437,7 +438,7 @@ impl Connection {
         });
         // [MQTT-3.14.2-3]
         self.staging
-            .largest_that_fits(self.version, open.maximum_packet_size, &[told, bare]);
+            .largest_that_fits(self.version, self.maximum_packet_size, &[told, bare]);
     }
 
     fn open(&mut self) -> Result<&mut Open, CloseReason> {

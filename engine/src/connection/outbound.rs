@@ -180,7 +180,7 @@ impl Connection {
             now,
             hub,
             version,
-            maximum_packet_size: open.maximum_packet_size,
+            maximum_packet_size: self.maximum_packet_size,
             aliases: &mut open.aliases_out,
             session: &session,
             out,
@@ -263,7 +263,7 @@ impl Sender<'_> {
                 }
                 continue;
             }
-            // [MQTT-3.3.4-7] [MQTT-4.9.0-2]
+            // [MQTT-3.3.4-9] [MQTT-4.9.0-2]
             if qos > QoS::AtMostOnce
                 && !(window_is_open && state.inflight.identifier_is_free(counter))
             {

@@ -105,7 +105,7 @@ impl Connection {
         packet: &Packet<'_>,
     ) -> Result<(), CloseReason> {
         let durable = hub.journal().watermark().durable();
-        let maximum = self.open()?.maximum_packet_size;
+        let maximum = self.maximum_packet_size;
         if self
             .staging
             .after(self.version, maximum, seq, durable, packet)

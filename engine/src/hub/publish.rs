@@ -291,7 +291,7 @@ impl Hub {
                 }
             }
         }
-        state.queue.push(Delivery {
+        let delivery = Delivery {
             message: Arc::clone(message),
             counter,
             qos: copy.qos,
@@ -299,7 +299,10 @@ impl Hub {
             gate,
             identifiers: copy.identifiers,
             share: copy.share,
-        });
+        };
+        state
+            .queue
+            .push(delivery, || self.journal.watermark().durable());
         self.expect_expiry(now, session, state, message.expires_at);
         match state.schedule() {
             Some(wake) => batch.wakes.push(wake),

@@ -521,7 +521,7 @@ impl Hub {
         for (counter, copy) in waiting {
             let delivery = self.delivery_of(counter, copy);
             self.expect_expiry(now, session, &mut state, delivery.message.expires_at);
-            state.queue.push(delivery);
+            state.queue.push(delivery, || Seq::NONE);
         }
     }
 

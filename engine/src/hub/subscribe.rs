@@ -58,7 +58,7 @@ impl Hub {
         let share = self.insert_route(&mut routes, session, parsed, settings);
         routes.subscriptions += usize::from(is_new);
         let retained_up_to = match (parsed.share_name, settings.options.retain_handling) {
-            // [MQTT-4.8.2] No retained messages on a shared subscription.
+            // No retained messages on a shared subscription.
             (None, RetainHandling::Send) => Some(retained.version()),
             (None, RetainHandling::SendIfNew) if is_new => Some(retained.version()),
             _ => None,

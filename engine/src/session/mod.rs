@@ -29,7 +29,7 @@ use crate::time::Instant;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SessionKey(pub u64);
 
-/// The Session Expiry Interval that never ends. [MQTT-3.1.2.11.2]
+/// The Session Expiry Interval that never ends.
 pub const NEVER_EXPIRES: u32 = u32::MAX;
 
 /// What a subscription was made with.

@@ -122,20 +122,22 @@ impl Queue {
         self.bytes
     }
 
-    /// Appends a delivery.
+    /// Appends a delivery. What `durable` sets free goes before it: only what still waits is passed.
     #[inline]
-    pub fn push(&mut self, delivery: Delivery) {
+    pub fn push(&mut self, delivery: Delivery, durable: impl FnOnce() -> Seq) {
         self.bytes += cost(&delivery);
-        if delivery.gate == Gate::Open {
-            self.ready.push_back(delivery);
-        } else {
+        if delivery.gate != Gate::Open {
             self.gated.push_back(delivery);
+            return;
         }
+        if !self.gated.is_empty() {
+            self.open_gates(durable());
+        }
+        self.ready.push_back(delivery);
     }
 
-    /// The delivery that is to be sent next, given how far the journal is durable.
     #[inline]
-    pub fn front(&mut self, durable: Seq) -> Option<&Delivery> {
+    fn open_gates(&mut self, durable: Seq) {
         while self
             .gated
             .front()
@@ -143,6 +145,12 @@ impl Queue {
         {
             self.ready.extend(self.gated.pop_front());
         }
+    }
+
+    /// The delivery that is to be sent next, given how far the journal is durable.
+    #[inline]
+    pub fn front(&mut self, durable: Seq) -> Option<&Delivery> {
+        self.open_gates(durable);
         self.ready.front()
     }
 
