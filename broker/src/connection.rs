@@ -100,7 +100,7 @@ impl Driver {
         door: Arc<Door>,
         wake: Arc<TaskWake>,
         place: Place,
-    ) -> Self {
+    ) -> Box<Self> {
         let now = shared.clock.now();
         let called: Arc<dyn Wake> = Arc::clone(&wake) as Arc<dyn Wake>;
         let settings = Arc::clone(&door.settings);
@@ -112,7 +112,7 @@ impl Driver {
             shared.random_id(),
         );
         let charge = Charge::new(shared.hub.account(), 0);
-        Self {
+        Box::new(Self {
             stream,
             peer,
             connection,
@@ -124,14 +124,16 @@ impl Driver {
             output: None,
             deadline: None,
             charge,
-        }
+        })
     }
 
     /// Serves the connection until it ends. Not cancel-safe for the client, whose last bytes may be
     /// lost; the session is told in any case.
-    pub async fn run(mut self) {
+    pub async fn run(mut self: Box<Self>) {
+        // Boxed: by value an async function would hold it twice.
         let end = self.serve().await;
-        self.finish(end).await;
+        // Boxed, so that an idle connection doesn't hold room for its end.
+        Box::pin(self.finish(end)).await;
     }
 
     async fn serve(&mut self) -> End {
@@ -474,4 +476,40 @@ fn write_from(stream: &TcpStream, transmit: &Transmit, mut written: usize) -> io
         }
     }
     Ok(written)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+
+    use super::*;
+    use crate::config::Config;
+    use crate::server;
+
+    type Outcome = Result<(), Box<dyn std::error::Error>>;
+
+    /// Bytes of a connection's driver and of its task, which an idle connection holds for as long
+    /// as it lasts.
+    const BYTES_MAX: usize = 512;
+
+    #[tokio::test]
+    async fn the_task_of_a_connection_is_small() -> Outcome {
+        let config = Config::default();
+        let listener = config.listeners.first().ok_or("no listener")?;
+        let door = Arc::new(Door::new(listener, &config));
+        let shared = Arc::new(server::start_shared(&config)?);
+        let socket = tokio::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
+        let stream = TcpStream::connect(socket.local_addr()?).await?;
+        let peer = stream.peer_addr()?;
+        let wake = Arc::new(TaskWake::default());
+        let limits = shared.hub.limits();
+        let place = shared
+            .registry
+            .enter(&limits, peer.ip(), &wake)
+            .ok_or("no place")?;
+        let task = Driver::new(stream, peer, shared, door, wake, place).run();
+        let bytes = size_of_val(&task) + size_of::<Driver>();
+        assert!(bytes <= BYTES_MAX, "{bytes} bytes");
+        Ok(())
+    }
 }

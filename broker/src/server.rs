@@ -133,7 +133,7 @@ pub async fn run(
     Ok(())
 }
 
-fn start_shared(config: &Config) -> Result<Shared, Error> {
+pub(crate) fn start_shared(config: &Config) -> Result<Shared, Error> {
     let seed = getrandom::u64()?;
     let watermark = Arc::new(Watermark::default());
     // This version has no durable store: what is acknowledged is safe in this process's memory.
