@@ -82,6 +82,7 @@ class Handle {
       host,
       port: Number(port),
       protocolVersion: options.version,
+      ...(options.version === 3 && { protocolId: 'MQIsdp' }),
       clientId: options.client_id,
       clean: options.clean_start,
       keepalive: options.keep_alive_s,

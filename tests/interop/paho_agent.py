@@ -83,7 +83,7 @@ class Handle:
         if self.v5:
             arguments["protocol"] = paho.MQTTv5
         else:
-            arguments["protocol"] = paho.MQTTv311
+            arguments["protocol"] = paho.MQTTv31 if options["version"] == 3 else paho.MQTTv311
             arguments["clean_session"] = options["clean_start"]
         self.client = client = paho.Client(paho.CallbackAPIVersion.VERSION2, **arguments)
         will = options.get("will")

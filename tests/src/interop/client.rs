@@ -73,7 +73,7 @@ pub enum Event {
 /// How to connect.
 #[derive(Clone, Debug, Serialize)]
 pub struct Options {
-    /// The protocol level: 4 or 5.
+    /// The protocol level: 4 or 5, or 3 for MQTT 3.1 where the client speaks it.
     pub version: u8,
     /// May be empty: then the broker chooses.
     pub client_id: String,

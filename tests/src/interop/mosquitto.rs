@@ -343,13 +343,14 @@ impl Drop for Mosquitto {
 }
 
 fn place(command: &mut Command, address: SocketAddr, version: u8) {
-    command.args([
-        "-h",
-        &address.ip().to_string(),
-        "-p",
-        &address.port().to_string(),
-    ]);
-    command.args(["-V", if version == 5 { "mqttv5" } else { "mqttv311" }]);
+    command.args(["-h", &address.ip().to_string()]);
+    command.args(["-p", &address.port().to_string()]);
+    let version = match version {
+        3 => "mqttv31",
+        5 => "mqttv5",
+        _ => "mqttv311",
+    };
+    command.args(["-V", version]);
 }
 
 fn properties(command: &mut Command, packet: &str, properties: &Properties) {

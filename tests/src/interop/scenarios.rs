@@ -42,7 +42,8 @@ pub const SCENARIOS: &[Scenario] = &[
     all("no_will_after_disconnect", LEVELS, &[Need::LeavesWithoutWill], wills::none_after_disconnect),
     v5("will_after_leaving_with_it", LEVELS, &[Need::LeavesWithWill], wills::after_leaving_with_it),
     all("session_keeps_messages", KEPT, &[], sessions::keeps_messages),
-    all("session_survives_cuts", KEPT, &[Need::LosesNothingInCuts], sessions::survives_cuts),
+    all("session_survives_cuts", &[1], &[Need::LosesNothingInCuts], sessions::survives_cuts),
+    all("session_survives_cuts", &[2], &[Need::ExactlyOnceAcrossCuts], sessions::survives_cuts_exactly_once),
     all("session_keeps_order_per_qos", &[], &[], sessions::keeps_order_per_qos),
     all("clean_session_keeps_nothing", &[], &[], sessions::clean_keeps_nothing),
     all("second_client_takes_over", &[], &[Need::StaysAway], sessions::second_client_takes_over),
@@ -53,6 +54,7 @@ pub const SCENARIOS: &[Scenario] = &[
     all("overlapping_filters_bring_one_copy", LEVELS, &[], filters::overlapping_bring_one_copy),
     all("overlapping_filters_bring_the_highest_qos", &[], &[Need::FiltersApart], filters::overlapping_bring_highest_qos),
     all("unsubscribed_filter_is_silent", LEVELS, &[], filters::unsubscribed_is_silent),
+    v311("devices_of_3_1_are_served", LEVELS, &[Need::SpeaksV31], sessions::devices_of_3_1_are_served),
     v5("shared_by_two", LEVELS, &[], filters::shared_by_two),
     v5("shared_goes_to_who_is_left", KEPT, &[], filters::shared_goes_to_who_is_left),
     v5("properties_arrive_unaltered", LEVELS, &[], version5::properties_arrive_unaltered),
@@ -88,6 +90,21 @@ const fn all(
     Scenario {
         name,
         versions: &[Version::V311, Version::V5],
+        levels,
+        needs,
+        run,
+    }
+}
+
+const fn v311(
+    name: &'static str,
+    levels: &'static [u8],
+    needs: &'static [Need],
+    run: fn(&Stage<'_>) -> Outcome,
+) -> Scenario {
+    Scenario {
+        name,
+        versions: &[Version::V311],
         levels,
         needs,
         run,

@@ -52,21 +52,25 @@ impl Software {
             Self::Paho => matches!(need, Need::TopicAlias | Need::LeavesWithWill),
             Self::MqttJs => need == Need::LeavesWithWill,
             // rumqttc forgets the Packet Identifiers of received QoS 2 messages when the connection breaks, and hands
-            // a message over at PUBLISH, so that one whose exchange was cut comes twice. It hands a message with a
-            // Topic Alias over without its Topic Name.
+            // a message over at PUBLISH: one whose exchange was cut comes twice, or its PUBREL ends the connection. It
+            // hands a message with a Topic Alias over without its Topic Name.
             Self::Rumqttc => matches!(
                 need,
-                Need::ExactlyOnceAcrossCuts | Need::TopicAlias | Need::LeavesWithWill
+                Need::ExactlyOnceAcrossCuts
+                    | Need::TopicAlias
+                    | Need::LeavesWithWill
+                    | Need::SpeaksV31
             ),
         }
     }
 
-    /// The smallest Keep Alive that it accepts, in seconds.
+    /// A small Keep Alive that it accepts, in seconds; not so small that a machine with other work to do makes its
+    /// ping late.
     #[must_use]
-    pub fn keep_alive_min_s(self) -> u16 {
+    pub fn short_keep_alive_s(self) -> u16 {
         match self {
             Self::Mosquitto | Self::Rumqttc => 5,
-            Self::Paho | Self::MqttJs => 1,
+            Self::Paho | Self::MqttJs => 3,
         }
     }
 
@@ -170,6 +174,8 @@ pub enum Need {
     LeavesWithoutWill,
     /// To end a connection, when told to, so that the Will is published.
     LeavesWithWill,
+    /// MQTT 3.1.
+    SpeaksV31,
     /// To map Topic Aliases by itself.
     TopicAlias,
     /// To let the application set Topic Aliases on one connection.

@@ -12,7 +12,7 @@ use super::agent::{Agent, AgentClient, Idle};
 use super::client::{Client, Connected, Event, Filter, Message, Options, PATIENCE};
 use super::mosquitto::Mosquitto;
 use super::rumqttc::Rumqttc;
-use super::software::{Installed, Need, Software};
+use super::software::{Installed, Software};
 use crate::raw::{Failure, Outcome, Version, same};
 
 /// How long nothing must come for us to believe that nothing will. Used only where no later message can prove it.
@@ -26,7 +26,8 @@ pub struct Workshop {
     installed: HashMap<Software, Installed>,
     idle: HashMap<Software, Idle>,
     runtime: Runtime,
-    /// Differs from run to run, since a foreign broker may remember an earlier one.
+    /// Differs from run to run, since a foreign broker may remember an earlier one. Short, as MQTT 3.1 wants Client
+    /// Identifiers of 23 characters at most.
     nonce: u128,
 }
 
@@ -53,7 +54,7 @@ impl Workshop {
             .build()?;
         let nonce = SystemTime::now()
             .duration_since(UNIX_EPOCH)
-            .map_or(0, |since| since.as_millis());
+            .map_or(0, |since| since.as_millis() % 100_000_000);
         let idle = Software::ALL
             .map(|software| (software, Idle::default()))
             .into();
@@ -137,16 +138,10 @@ impl Stage<'_> {
         self.workshop.foreign
     }
 
-    /// Whether the clients can do this.
+    /// A small Keep Alive that the clients accept, in seconds.
     #[must_use]
-    pub fn can(&self, need: Need) -> bool {
-        !self.cast.software.lacks(need, self.cast.version)
-    }
-
-    /// The smallest Keep Alive the clients accept, in seconds.
-    #[must_use]
-    pub fn keep_alive_min_s(&self) -> u16 {
-        self.cast.software.keep_alive_min_s()
+    pub fn short_keep_alive_s(&self) -> u16 {
+        self.cast.software.short_keep_alive_s()
     }
 
     /// A topic or filter of this scenario alone.

@@ -3,9 +3,8 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use super::super::client::Message;
-use super::super::software::Need;
-use super::super::stage::Stage;
+use super::super::client::{Message, Will};
+use super::super::stage::{Player, Stage};
 use crate::raw::{Outcome, Version, ensure, same};
 
 /// Session taken over.
@@ -48,7 +47,26 @@ pub(super) fn keeps_messages(stage: &Stage<'_>) -> Outcome {
     subscriber.quiet()
 }
 
+/// Repeats are allowed at QoS 1, in between and out of order; what is new comes in order.
 pub(super) fn survives_cuts(stage: &Stage<'_>) -> Outcome {
+    let (texts, seen, _) = seen_across_cuts(stage)?;
+    let mut known = BTreeSet::new();
+    let firsts: Vec<String> = seen
+        .into_iter()
+        .filter(|text| known.insert(text.clone()))
+        .collect();
+    same("messages", firsts, texts)
+}
+
+pub(super) fn survives_cuts_exactly_once(stage: &Stage<'_>) -> Outcome {
+    let (texts, seen, mut subscriber) = seen_across_cuts(stage)?;
+    same("messages", seen, texts)?;
+    subscriber.quiet()
+}
+
+/// What was sent while the subscriber was away, what it saw until the last came, in connections that were cut, and
+/// the subscriber.
+fn seen_across_cuts(stage: &Stage<'_>) -> Outcome<(Vec<String>, Vec<String>, Player)> {
     let topic = stage.topic("t");
     let mut subscriber = stage.client("sub")?;
     subscriber.connect_to_stay(false)?;
@@ -69,15 +87,7 @@ pub(super) fn survives_cuts(stage: &Stage<'_>) -> Outcome {
     while seen.last() != texts.last() {
         seen.push(subscriber.receive()?.text());
     }
-    // Repeats are allowed at QoS 1, out of order in between; what is new comes in order.
-    let mut known = BTreeSet::new();
-    let firsts: Vec<&String> = seen.iter().filter(|text| known.insert(*text)).collect();
-    same("messages", firsts, texts.iter().collect())?;
-    if stage.qos() == 2 && stage.can(Need::ExactlyOnceAcrossCuts) {
-        same("number of messages", seen.len(), texts.len())?;
-        subscriber.quiet()?;
-    }
-    Ok(())
+    Ok((texts, seen, subscriber))
 }
 
 pub(super) fn keeps_order_per_qos(stage: &Stage<'_>) -> Outcome {
@@ -151,7 +161,7 @@ pub(super) fn second_client_takes_session_over(stage: &Stage<'_>) -> Outcome {
 }
 
 pub(super) fn keep_alive_keeps_alive(stage: &Stage<'_>) -> Outcome {
-    let keep_alive_s = stage.keep_alive_min_s();
+    let keep_alive_s = stage.short_keep_alive_s();
     let mut subscriber = stage.client("sub")?;
     subscriber.options.keep_alive_s = keep_alive_s;
     subscriber.connect()?;
@@ -183,4 +193,36 @@ pub(super) fn nameless_client_is_named(stage: &Stage<'_>) -> Outcome {
     first.subscribe(&stage.topic("t"), 1)?;
     second.publish(&message)?;
     first.expect(&message)
+}
+
+/// MQTT 3.1, which devices in the field still speak: its CONNACK has no Session Present.
+pub(super) fn devices_of_3_1_are_served(stage: &Stage<'_>) -> Outcome {
+    let topic = stage.topic("t");
+    let mut device = stage.client("device")?;
+    device.options.version = 3;
+    device.options.clean_start = false;
+    let will = Message::new(&topic, "gone", stage.qos());
+    device.options.will = Some(Will {
+        message: will.clone(),
+        delay_s: 0,
+    });
+    device.connect()?;
+    device.subscribe(&topic, stage.qos())?;
+    let mut publisher = stage.connected("pub")?;
+    let live = Message::new(&topic, "live", stage.qos());
+    publisher.publish(&live)?;
+    device.expect(&live)?;
+
+    let mut watcher = stage.connected("watcher")?;
+    watcher.subscribe(&topic, 2)?;
+    device.cut()?;
+    watcher.expect(&will)?;
+    let missed = Message::new(&topic, "missed", stage.qos());
+    publisher.publish(&missed)?;
+    device.connect()?;
+    if stage.qos() > 0 {
+        device.expect(&will)?;
+        device.expect(&missed)?;
+    }
+    device.disconnect()
 }
