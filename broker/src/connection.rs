@@ -154,10 +154,10 @@ impl Driver {
 
     /// Waits until there is something to do. Cancel-safe.
     async fn ready(&self) -> io::Result<Ready> {
-        let wants_read = !self
+        let paused = self
             .connection
-            .is_paused(&self.shared.hub, &self.shared.hub.limits())
-            && self.output.is_none();
+            .is_paused(&self.shared.hub, &self.shared.hub.limits());
+        let wants_read = !paused && !self.connection.waits_for_room();
         poll_fn(|cx| {
             if self.wake.poll(cx) {
                 return Poll::Ready(Ok(Ready::Called));

@@ -73,6 +73,9 @@ pub struct Drops {
 }
 
 const SAMPLE_TOPIC_BYTES: usize = 128;
+/// So many drops of a reason are all kept as samples, then every so many-th.
+const SAMPLES_AT_FIRST: u64 = 64;
+const SAMPLE_EVERY: u64 = 64;
 
 impl Drops {
     /// An empty ledger that keeps `samples_max` samples.
@@ -86,8 +89,13 @@ impl Drops {
 
     /// Records one drop.
     pub fn record(&self, now: Now, reason: DropReason, client_id: &ClientId, topic: &str) {
-        if let Some(counter) = self.counters.get(reason as usize) {
-            counter.fetch_add(1, Ordering::Relaxed);
+        let Some(counter) = self.counters.get(reason as usize) else {
+            return;
+        };
+        let before = counter.fetch_add(1, Ordering::Relaxed);
+        // A flood of one reason is told by its counter; it needn't wash the others' samples away.
+        if before >= SAMPLES_AT_FIRST && before % SAMPLE_EVERY != 0 {
+            return;
         }
         let mut samples = self.samples.lock();
         if samples.len() >= self.samples_max {

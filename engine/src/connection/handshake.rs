@@ -312,6 +312,7 @@ impl Connection {
             unacknowledged: 0,
             receive_maximum: limits.receive_maximum,
             refused_since: None,
+            retried_at: now.monotonic,
             aliases_in: AliasesIn::new(limits.topic_aliases_in),
             aliases_out: AliasesOut::new(pending.topic_alias_maximum.min(limits.topic_aliases_out)),
         }));

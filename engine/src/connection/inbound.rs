@@ -153,6 +153,7 @@ impl Connection {
     fn pause(&mut self, now: Now) -> Flow {
         if let Ok(open) = self.open() {
             open.refused_since.get_or_insert(now.monotonic);
+            open.retried_at = now.monotonic;
         }
         Flow::Pause
     }

@@ -130,6 +130,8 @@ struct Open {
     receive_maximum: u16,
     /// Since when a publisher that can't be told a reason has been waiting.
     refused_since: Option<Instant>,
+    /// When it was tried last.
+    retried_at: Instant,
     aliases_in: AliasesIn,
     aliases_out: AliasesOut,
 }
@@ -141,6 +143,9 @@ enum Flow {
     /// The packet wasn't taken; it's to be handled again later.
     Pause,
 }
+
+/// A client that leaves more acknowledgements than this unread isn't read from either.
+const STAGED_BYTES_MAX: usize = 16 * 1024;
 
 /// How often a publisher that waits for room is tried again.
 const RETRY_MS: u64 = 100;
@@ -318,7 +323,16 @@ impl Connection {
         let reason = match due {
             None => return Ok(()),
             Some((_, TimeoutReason::Connect)) => CloseReason::ConnectTimeout,
-            Some((_, TimeoutReason::KeepAlive)) => CloseReason::KeepAliveTimeout,
+            Some((_, TimeoutReason::KeepAlive)) => {
+                // Who isn't read from can't be heard.
+                if self.waits_for_room() || self.is_paused(hub, &hub.limits()) {
+                    if let Phase::Open(open) = &mut self.phase {
+                        open.last_packet = now.monotonic;
+                    }
+                    return Ok(());
+                }
+                CloseReason::KeepAliveTimeout
+            }
             Some((_, TimeoutReason::Retry)) => {
                 let wait_ms = hub.limits().refuse_timeout_ms;
                 let Phase::Open(open) = &mut self.phase else {
@@ -352,7 +366,7 @@ impl Connection {
                 });
                 let retry = open
                     .refused_since
-                    .map(|_| (open.last_packet.plus_millis(RETRY_MS), TimeoutReason::Retry));
+                    .map(|_| (open.retried_at.plus_millis(RETRY_MS), TimeoutReason::Retry));
                 [keep_alive, retry]
                     .into_iter()
                     .flatten()
@@ -380,12 +394,19 @@ impl Connection {
             Phase::AwaitConnect { .. } => false,
             Phase::Authenticating { .. } | Phase::Closed => true,
             // A slow disk slows publishers: no more acknowledgements may wait than a window, and
-            // no more entries than the journal's bound.
+            // no more entries than the journal's bound. So does a client that doesn't read them.
             Phase::Open(_) => {
                 self.staging.waiting() > usize::from(limits.receive_maximum)
+                    || self.staging.ready_bytes() > STAGED_BYTES_MAX
                     || hub.journal().lag() > limits.journal_lag
             }
         }
+    }
+
+    /// Whether the first packet of what is left is a message that there's no room for: it's to be
+    /// given again after a timeout, and nothing more read until then.
+    pub fn waits_for_room(&self) -> bool {
+        matches!(&self.phase, Phase::Open(open) if open.refused_since.is_some())
     }
 
     /// Whether the connection has its session.

@@ -188,6 +188,11 @@ impl Staging {
         self.gated.as_ref().is_some_and(|gated| gated.connack)
     }
 
+    /// Bytes that are free to leave and haven't left.
+    pub(super) const fn ready_bytes(&self) -> usize {
+        self.ready.len()
+    }
+
     /// Acknowledgements that wait.
     pub(super) fn waiting(&self) -> usize {
         self.gated.as_ref().map_or(0, |gated| gated.len())
