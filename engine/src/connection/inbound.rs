@@ -47,6 +47,7 @@ impl Connection {
                     None => {}
                     // [MQTT-4.3.3-10] Taken before: acknowledged again, not published again.
                     Some(Some(seq)) => {
+                        open.refused_since = None;
                         self.stage_ack(
                             hub,
                             PacketType::PubRec,
