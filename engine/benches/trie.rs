@@ -3,6 +3,11 @@
 //!
 //! Prints nanoseconds per operation, the best of several rounds, one thread. Takes a few seconds.
 
+#![allow(
+    clippy::disallowed_types,
+    reason = "a bench measures time; the engine is given it as an argument"
+)]
+
 use dunlin_engine::routing::trie::Trie;
 use std::hint::black_box;
 use std::sync::Arc;
