@@ -211,7 +211,12 @@ fn leave_out(what: String, tally: &mut Tally) -> Outcome {
 
 fn verdict(suite: &Suite, tally: &Tally, took: Duration, problem: Option<&str>) -> String {
     let mut words = Vec::new();
-    words.push(if problem.is_some() { "FAILED" } else { "ok" }.to_owned());
+    let word = match problem {
+        Some(_) => "FAILED",
+        None if suite.kind.has_tests() && tally.run() == 0 => "LEFT OUT",
+        None => "ok",
+    };
+    words.push(word.to_owned());
     if suite.kind.has_tests() {
         words.push(tally.closing_line());
     }
@@ -260,6 +265,9 @@ fn conclude(results: &[SuiteResult]) -> Outcome {
     }
     if sum.failed > 0 {
         return Err(Failure::new("a test failed although its program succeeded"));
+    }
+    if sum.run() == 0 && results.iter().any(|result| result.suite.kind.has_tests()) {
+        return Err(Failure::new("no test was run: everything was left out"));
     }
     Ok(())
 }
@@ -312,6 +320,17 @@ mod tests {
         let slow = verdict(suite, &tally, Duration::from_secs(600), Some("cargo ended"));
         assert!(slow.starts_with("FAILED, 3 passed, 1 failed, took 10 min 00 s of"));
         assert!(slow.contains("OVER ITS BUDGET"));
+    }
+
+    #[test]
+    fn a_run_that_left_everything_out_fails() {
+        let left_out = SuiteResult {
+            suite: &SUITES[1],
+            tally: Tally::default(),
+            took: Duration::ZERO,
+            problem: None,
+        };
+        assert!(conclude(&[left_out]).is_err());
     }
 
     #[test]
