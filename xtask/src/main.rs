@@ -23,7 +23,7 @@ cargo xtask TASK
                   --soak     the same suites with far more rounds (DUNLIN_SOAK=1)
   ci            formatting, tidy, licenses, clippy, documentation, no_std builds
   tidy          the rules of the house that no compiler checks
-  no-std        builds the crates of boards for Cortex-M, with a toolchain made here if need be
+  nostd         builds the crates of boards for Cortex-M, with a toolchain made here if need be
   cross ARG...  runs `cross` with this repository's cross.toml
 ";
 
@@ -56,7 +56,7 @@ fn run(arguments: &[String]) -> Outcome {
         ))),
         "ci" => ci::run(),
         "tidy" => tidy::run(),
-        "no-std" => no_std::run(),
+        "nostd" => no_std::run(),
         other => Err(Failure::new(format!(
             "no task is named {other}; `cargo xtask help` lists them"
         ))),

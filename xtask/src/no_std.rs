@@ -1,4 +1,4 @@
-//! `cargo xtask no-std`: builds the crates that boards use for two Cortex-M targets.
+//! `cargo xtask nostd`: builds the crates that boards use for two Cortex-M targets.
 //!
 //! With the targets installed by rustup it uses them. Where rustup can't fetch them, it makes a toolchain out of
 //! Debian's packages: `rustc-web` (a current compiler) and `rust-web-src` (the library sources that match it) are
@@ -43,7 +43,7 @@ pub(crate) fn run() -> Outcome {
             command.args(["--target", target]);
         }
         // A folder of its own: another compiler in the usual one would rebuild everything at each switch.
-        command.arg("--target-dir").arg(target_dir().join("no-std"));
+        command.arg("--target-dir").arg(target_dir().join("nostd"));
         if let Some(toolchain) = &toolchain {
             toolchain.apply(&mut command)?;
         }

@@ -297,7 +297,7 @@ mod tests {
 
     #[test]
     fn a_tier_and_names_narrow_the_choice() {
-        assert!(taken(&["--tier", "2"]).contains(&"no-std"));
+        assert!(taken(&["--tier", "2"]).contains(&"nostd"));
         assert!(!taken(&["--tier", "2"]).contains(&"unit"));
         assert_eq!(taken(&["unit", "--soak"]), ["unit"]);
     }

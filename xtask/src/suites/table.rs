@@ -127,7 +127,7 @@ pub(crate) const SUITES: &[Suite] = &[
         kind: Kind::Programs(&["hostile"]),
     },
     Suite {
-        name: "no-std",
+        name: "nostd",
         tier: 2,
         budget_s: 240,
         proves: "the crates of boards compile for Cortex-M",

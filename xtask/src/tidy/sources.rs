@@ -108,7 +108,7 @@ pub(super) fn engine_is_deterministic(files: &Files) -> Vec<Finding> {
     findings
 }
 
-/// The crates of boards say `no_std` themselves; that they keep it is shown by `cargo xtask no-std`.
+/// The crates of boards say `no_std` themselves; that they keep it is shown by `cargo xtask nostd`.
 pub(super) fn boards_have_no_std(files: &Files) -> Vec<Finding> {
     let mut findings = Vec::new();
     for path in ["codec/src/lib.rs", "edge-client/src/lib.rs"] {
