@@ -31,25 +31,44 @@ const ARROWS: [(&str, &[&str]); 8] = [
     ("xtask", &[]),
 ];
 
-/// All that may stand, directly or not, below the crates that run without an operating system or without I/O. To add
-/// one is a decision: is it maintained, small, without I/O, does it build for boards?
-const CLOSURES: [(&str, &[&str]); 4] = [
-    ("dunlin-codec", &[]),
-    (
-        "dunlin-engine",
-        &["dunlin-codec", "bytes", "foldhash", "siphasher", "smallvec"],
-    ),
-    (
-        "dunlin-client",
-        &[
+/// A crate that runs without an operating system or without I/O, and all that may stand below it, directly or not. To
+/// add one is a decision: is it maintained, small, without I/O, does it build for boards?
+struct Closure {
+    krate: &'static str,
+    /// For cargo: with which features. A feature for gateways may bring what a board never sees.
+    features: &'static str,
+    allowed: &'static [&'static str],
+}
+
+const CLOSURES: [Closure; 4] = [
+    Closure {
+        krate: "dunlin-codec",
+        features: "--all-features",
+        allowed: &[],
+    },
+    Closure {
+        krate: "dunlin-engine",
+        features: "--all-features",
+        allowed: &["dunlin-codec", "bytes", "foldhash", "siphasher", "smallvec"],
+    },
+    Closure {
+        krate: "dunlin-client",
+        features: "--no-default-features",
+        allowed: &[
             "dunlin-codec",
             "byteorder",
+            "embedded-io",
+            "embedded-io-async",
             "hash32",
             "heapless",
             "stable_deref_trait",
         ],
-    ),
-    ("xtask", &[]),
+    },
+    Closure {
+        krate: "xtask",
+        features: "--all-features",
+        allowed: &[],
+    },
 ];
 
 pub(super) fn findings() -> Outcome<Vec<Finding>> {
@@ -68,12 +87,12 @@ pub(super) fn findings() -> Outcome<Vec<Finding>> {
         "{p}",
     ]))?;
     findings.extend(arrows(&edges(&direct)));
-    for (krate, allowed) in CLOSURES {
+    for closure in &CLOSURES {
         let all = output(&mut cargo([
             "tree",
             "--package",
-            krate,
-            "--all-features",
+            closure.krate,
+            closure.features,
             "--edges",
             "normal,build",
             "--prefix",
@@ -81,7 +100,7 @@ pub(super) fn findings() -> Outcome<Vec<Finding>> {
             "--format",
             "{p}",
         ]))?;
-        findings.extend(closure(krate, allowed, &all));
+        findings.extend(strangers(closure, &all));
     }
     Ok(findings)
 }
@@ -123,19 +142,20 @@ fn arrows(edges: &[(&str, &str)]) -> Vec<Finding> {
     findings
 }
 
-fn closure(krate: &str, allowed: &[&str], tree: &str) -> Vec<Finding> {
-    let mut forbidden: Vec<&str> = tree
+/// What stands below the crate and isn't allowed there.
+fn strangers(closure: &Closure, tree: &str) -> Vec<Finding> {
+    let mut strangers: Vec<&str> = tree
         .lines()
         .filter_map(node)
         .map(|(_, name)| name)
-        .filter(|name| *name != krate && !allowed.contains(name))
+        .filter(|name| *name != closure.krate && !closure.allowed.contains(name))
         .collect();
-    forbidden.sort_unstable();
-    forbidden.dedup();
-    forbidden
+    strangers.sort_unstable();
+    strangers.dedup();
+    strangers
         .into_iter()
         .map(|name| {
-            let message = format!("{krate} may not stand on {name}, directly or not");
+            let message = format!("{} may not stand on {name}, directly or not", closure.krate);
             Finding::new("Cargo.lock", 0, message)
         })
         .collect()
@@ -165,7 +185,12 @@ mod tests {
     fn what_comes_in_through_another_crate_is_found() {
         let tree =
             "0dunlin-engine v0.1.0 (/x)\n1bytes v1.0.0\n2tokio v1.0.0\n1dunlin-codec v0.1.0 (/x)\n";
-        let found = closure("dunlin-engine", &["bytes", "dunlin-codec"], tree);
+        let closure = Closure {
+            krate: "dunlin-engine",
+            features: "",
+            allowed: &["bytes", "dunlin-codec"],
+        };
+        let found = strangers(&closure, tree);
         assert_eq!(found.len(), 1);
         assert!(found[0].message.contains("tokio"));
     }
