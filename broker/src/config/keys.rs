@@ -7,10 +7,12 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use dunlin_engine::limits::DropPolicy;
+use serde::de::{self, DeserializeOwned, IntoDeserializer as _};
 
 use super::listeners::Draft;
+use super::problem::Problem;
 use super::units::Unit;
-use super::value::{BYTES_MAX, Kind, Value};
+use super::value::{BYTES_MAX, Kind, Setting, Value};
 use super::{Config, LogFormat, LogLevel, OnDeny};
 
 /// One key of `T`.
@@ -27,57 +29,68 @@ pub(super) struct Key<T> {
     pub(super) assign: fn(&mut T, Value) -> bool,
 }
 
+impl<T> Key<T> {
+    /// Understands a value and puts it in its place; `name` is what the key is called in a problem.
+    pub(super) fn read(
+        &self,
+        name: &str,
+        setting: &Setting,
+        target: &mut T,
+        problems: &mut Vec<Problem>,
+    ) {
+        let advice = match self.kind.parse(setting) {
+            Ok(value) => {
+                if (self.assign)(target, value) {
+                    return;
+                }
+                format!("use {}", self.kind.range())
+            }
+            Err(advice) => advice,
+        };
+        problems.push(Problem::invalid(name, setting, advice));
+    }
+}
+
 /// A field that a [`Value`] can be put into.
 trait Field {
     fn value(&self) -> Value;
+    /// False when the type isn't the field's or the number doesn't fit.
     fn assign(&mut self, value: Value) -> bool;
 }
 
-/// False when `number` doesn't fit.
-fn put<T: TryFrom<u64>>(field: &mut T, number: u64) -> bool {
-    T::try_from(number).map(|number| *field = number).is_ok()
+fn put<T: DeserializeOwned>(field: &mut T, value: Value) -> bool {
+    let read: Result<T, de::value::Error> = match value {
+        Value::Bool(value) => T::deserialize(value.into_deserializer()),
+        Value::Number(number) => T::deserialize(number.into_deserializer()),
+        Value::Text(text) => T::deserialize(text.into_deserializer()),
+    };
+    read.map(|value| *field = value).is_ok()
 }
 
-macro_rules! number_fields {
-    ($($type:ty),*) => {$(
+macro_rules! fields {
+    ($($type:ty: |$field:ident| $value:expr;)*) => {$(
         impl Field for $type {
             fn value(&self) -> Value {
-                // Only a usize of more than 64 bits wouldn't fit.
-                Value::Number(u64::try_from(*self).unwrap_or(u64::MAX))
+                let $field = self;
+                $value
             }
             fn assign(&mut self, value: Value) -> bool {
-                let Value::Number(number) = value else { return false };
-                put(self, number)
+                put(self, value)
             }
         }
     )*};
 }
-number_fields!(u16, u32, u64, usize);
-
-impl Field for bool {
-    fn value(&self) -> Value {
-        Value::Bool(*self)
-    }
-    fn assign(&mut self, value: Value) -> bool {
-        let Value::Bool(value) = value else {
-            return false;
-        };
-        *self = value;
-        true
-    }
-}
-
-impl Field for String {
-    fn value(&self) -> Value {
-        Value::Text(self.clone())
-    }
-    fn assign(&mut self, value: Value) -> bool {
-        let Value::Text(text) = value else {
-            return false;
-        };
-        *self = text;
-        true
-    }
+fields! {
+    bool: |field| Value::Bool(*field);
+    u16: |field| Value::Number((*field).into());
+    u32: |field| Value::Number((*field).into());
+    u64: |field| Value::Number(*field);
+    // Only a usize of more than 64 bits wouldn't fit.
+    usize: |field| Value::Number(u64::try_from(*field).unwrap_or(u64::MAX));
+    String: |field| Value::Text(field.clone());
+    // Every layer is text, so the path is.
+    PathBuf: |field| Value::Text(field.to_string_lossy().into_owned());
+    SocketAddr: |field| Value::Text(field.to_string());
 }
 
 /// Empty text is `None`.
@@ -86,41 +99,12 @@ impl Field for Option<String> {
         Value::Text(self.clone().unwrap_or_default())
     }
     fn assign(&mut self, value: Value) -> bool {
-        let Value::Text(text) = value else {
-            return false;
-        };
-        *self = Some(text).filter(|text| !text.is_empty());
-        true
-    }
-}
-
-impl Field for PathBuf {
-    fn value(&self) -> Value {
-        // Every layer is text, so the path is.
-        Value::Text(self.to_string_lossy().into_owned())
-    }
-    fn assign(&mut self, value: Value) -> bool {
-        let Value::Text(text) = value else {
-            return false;
-        };
-        *self = text.into();
-        true
-    }
-}
-
-impl Field for SocketAddr {
-    fn value(&self) -> Value {
-        Value::Text(self.to_string())
-    }
-    fn assign(&mut self, value: Value) -> bool {
-        let Value::Text(text) = value else {
-            return false;
-        };
-        let Ok(address) = text.parse() else {
-            return false;
-        };
-        *self = address;
-        true
+        let mut text = String::new();
+        let fits = text.assign(value);
+        if fits {
+            *self = Some(text).filter(|text| !text.is_empty());
+        }
+        fits
     }
 }
 
@@ -470,6 +454,7 @@ mod tests {
 
     use dunlin_engine::limits::Limits;
 
+    use super::super::problem::Origin;
     use super::*;
 
     /// A valid value that isn't the default.
@@ -545,8 +530,14 @@ mod tests {
         for key in KEYS.iter().filter(|key| key.path != "data_dir") {
             let default = (key.value)(&config);
             let text = key.kind.toml(&default);
-            let raw = super::super::value::Raw::Untyped(text.trim_matches('"').to_owned());
-            assert_eq!(key.kind.parse(&raw), Ok(default), "{} = {text}", key.path);
+            let flag = Origin::Flag("--flag".into());
+            let setting = flag.setting(text.trim_matches('"'));
+            assert_eq!(
+                key.kind.parse(&setting),
+                Ok(default),
+                "{} = {text}",
+                key.path
+            );
         }
     }
 

@@ -1,5 +1,5 @@
-//! The layers of the configuration and how one lies upon another: defaults, file, environment,
-//! flags. Unknown names are problems in every layer.
+//! The layers of the configuration: default listener, file, environment, flags. Each is a source of the
+//! `config` crate, which lays one upon the other. Unknown names are problems in every layer.
 //!
 //! Does not answer for what values mean (`value`) or which are allowed together (`super`).
 
@@ -7,21 +7,20 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
+use ::config::builder::DefaultState;
+use ::config::{ConfigBuilder, ConfigError, Map, Source, ValueKind};
 use toml::de::{DeTable, DeValue};
 
 use super::keys::{KEYS, LISTENER_KEYS};
 use super::listeners::Listener;
 use super::problem::{Origin, Problem, nearest};
-use super::value::Raw;
+use super::value::{Setting, unusable};
 
 /// How environment variables begin that are meant for the configuration.
 pub const ENVIRONMENT_PREFIX: &str = "DUNLIN__";
 /// What stands between the parts of a key in an environment variable.
 const SEPARATOR: &str = "__";
-/// More listeners than anybody has; a bound for indexes.
-const LISTENERS_MAX: usize = 1000;
 
 /// Where a configuration is read from. Kept, so that a reload reads the same again.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -94,55 +93,89 @@ pub struct Flags {
     pub log_format: Option<String>,
 }
 
-/// A value and where it comes from.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Setting {
-    pub(super) raw: Raw,
-    pub(super) origin: Origin,
+/// Lays the layers upon each other; what is wrong in one of them goes to `problems`.
+///
+/// # Errors
+/// What the `config` crate says of a layer that it can't merge.
+pub(super) fn merge(
+    sources: &Sources,
+    problems: &mut Vec<Problem>,
+) -> Result<Setting, ConfigError> {
+    let mut builder = ::config::Config::builder().add_source(Layer::default_listener());
+    if let Some(path) = &sources.file {
+        builder = builder.add_source(Layer::file(path, problems));
+    }
+    let below = listener_count(&builder)?;
+    builder = builder.add_source(Layer::environment(&sources.environment, below, problems));
+    let below = listener_count(&builder)?;
+    builder = builder.add_source(Layer::flags(&sources.flags, below, problems));
+    Ok(builder.build()?.cache)
 }
 
-/// One listener, as far as the layers say.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct ListenerSettings {
-    /// The layer that brought it.
-    pub(super) origin: Origin,
-    pub(super) settings: BTreeMap<&'static str, Setting>,
+/// How many listeners the layers so far bring; the next one may amend them.
+fn listener_count(builder: &ConfigBuilder<DefaultState>) -> Result<usize, ConfigError> {
+    Ok(builder.build_cloned()?.get_array("listeners")?.len())
 }
 
-/// All that the layers say; of each key the highest layer's word.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Settings {
-    pub(super) values: BTreeMap<&'static str, Setting>,
-    pub(super) listeners: Vec<ListenerSettings>,
+/// The value of a key in a table of merged values, if a layer has it.
+pub(super) fn find<'a>(table: &'a Setting, path: &str) -> Option<&'a Setting> {
+    path.split('.')
+        .try_fold(table, |table, name| match &table.kind {
+            ValueKind::Table(entries) => entries.get(name),
+            _ => None,
+        })
 }
 
-impl Settings {
-    /// Lays the layers upon each other; what is wrong in them goes to `problems`.
-    pub(super) fn read(sources: &Sources, problems: &mut Vec<Problem>) -> Self {
-        let mut settings = Self {
-            values: BTreeMap::new(),
-            listeners: vec![default_listener()],
-        };
-        if let Some(path) = &sources.file {
-            match std::fs::read_to_string(path) {
-                Ok(text) => settings.add_file(path, &text, problems),
-                Err(error) => problems.push(Problem::Unreadable {
-                    path: path.clone(),
-                    reason: error.to_string(),
-                }),
-            }
-        }
-        settings.add_environment(&sources.environment, problems);
-        settings.add_flags(&sources.flags, problems);
-        settings
+/// The listeners among all merged values, each a table.
+pub(super) fn listeners(merged: &Setting) -> &[Setting] {
+    match find(merged, "listeners").map(|listeners| &listeners.kind) {
+        Some(ValueKind::Array(listeners)) => listeners,
+        _ => &[],
+    }
+}
+
+/// What one layer says: values and the paths to set them at, such as `limits.connections`,
+/// `listeners` and `listeners[0].address`. No path leads into the value of another.
+#[derive(Clone, Debug, Default)]
+struct Layer(Map<String, Setting>);
+
+impl Source for Layer {
+    fn clone_into_box(&self) -> Box<dyn Source + Send + Sync> {
+        Box::new(self.clone())
     }
 
-    fn add_file(&mut self, path: &Path, text: &str, problems: &mut Vec<Problem>) {
-        let file = File {
-            path: path.into(),
-            text,
+    fn collect(&self) -> Result<Map<String, Setting>, ConfigError> {
+        Ok(self.0.clone())
+    }
+}
+
+impl Layer {
+    /// The other defaults are those of `Config` and need no layer: the layers above amend this one.
+    fn default_listener() -> Self {
+        let address = Origin::Default.setting(Listener::default().address.to_string());
+        let listener = Origin::Default.setting(Map::from([("address".to_owned(), address)]));
+        Self::default().with("listeners", Origin::Default.setting(vec![listener]))
+    }
+
+    fn with(mut self, path: &str, setting: Setting) -> Self {
+        self.0.insert(path.to_owned(), setting);
+        self
+    }
+
+    fn file(path: &Path, problems: &mut Vec<Problem>) -> Self {
+        let mut layer = Self::default();
+        let text = match std::fs::read_to_string(path) {
+            Ok(text) => text,
+            Err(error) => {
+                problems.push(Problem::Unreadable {
+                    path: path.to_owned(),
+                    reason: error.to_string(),
+                });
+                return layer;
+            }
         };
-        let (table, errors) = DeTable::parse_recoverable(text);
+        let file = File { path, text: &text };
+        let (table, errors) = DeTable::parse_recoverable(&text);
         let mut last = None;
         for error in &errors {
             let origin = file.at(error.span().unwrap_or_default());
@@ -158,8 +191,9 @@ impl Settings {
         }
         // What a broken file seems to say isn't worth reporting.
         if errors.is_empty() {
-            self.add_table("", table.get_ref(), &file, problems);
+            layer.add_table("", table.get_ref(), &file, problems);
         }
+        layer
     }
 
     fn add_table(
@@ -174,97 +208,89 @@ impl Settings {
                 "" => name.get_ref().to_string(),
                 table => format!("{table}.{}", name.get_ref()),
             };
-            let origin = file.at(name.span());
+            let setting = file.at(name.span()).setting(kind(value.get_ref()));
             let is_table = KEYS
                 .iter()
                 .any(|key| key.path.split_once('.').is_some_and(|key| key.0 == path));
             if path == "listeners" {
-                self.replace_listeners(value.get_ref(), origin, file, problems);
+                self.add_listeners(value.get_ref(), setting, file, problems);
             } else if is_table {
                 match value.get_ref() {
                     DeValue::Table(table) => self.add_table(&path, table, file, problems),
-                    other => problems.push(Problem::invalid(
+                    _ => problems.push(Problem::invalid(
                         &path,
-                        &raw(other),
-                        &origin,
+                        &setting,
                         format!("{path} is a table: write [{path}] and its keys below"),
                     )),
                 }
             } else {
-                self.set(path, raw(value.get_ref()), origin, problems);
+                self.add(path, setting, problems);
             }
         }
     }
 
-    fn set(&mut self, path: String, raw: Raw, origin: Origin, problems: &mut Vec<Problem>) {
-        match KEYS.iter().find(|key| key.path == path) {
-            Some(key) => {
-                self.values.insert(key.path, Setting { raw, origin });
-            }
-            None => {
-                // A name at the wrong level is the likeliest mistake, then a misspelled one.
-                let name = path.rsplit('.').next().unwrap_or_default();
-                let nearest = KEYS
-                    .iter()
-                    .map(|key| key.path)
-                    .find(|key| key.rsplit('.').next() == Some(name))
-                    .or_else(|| nearest(&path, key_and_table_names()))
-                    .map(str::to_owned);
-                problems.push(Problem::Unknown {
-                    key: path,
-                    origin,
-                    nearest,
-                });
-            }
+    /// Adds the value of a key that isn't of a listener.
+    fn add(&mut self, path: String, setting: Setting, problems: &mut Vec<Problem>) {
+        if KEYS.iter().any(|key| key.path == path) {
+            self.0.insert(path, setting);
+            return;
         }
+        // A name at the wrong level is the likeliest mistake, then a misspelled one.
+        let name = path.rsplit('.').next().unwrap_or_default();
+        let nearest = KEYS
+            .iter()
+            .map(|key| key.path)
+            .find(|key| key.rsplit('.').next() == Some(name))
+            .or_else(|| nearest(&path, key_and_table_names()))
+            .map(str::to_owned);
+        problems.push(Problem::Unknown {
+            key: path,
+            origin: Origin::of(&setting),
+            nearest,
+        });
     }
 
-    fn replace_listeners(
+    fn add_listeners(
         &mut self,
         value: &DeValue<'_>,
-        origin: Origin,
+        setting: Setting,
         file: &File<'_>,
         problems: &mut Vec<Problem>,
     ) {
-        self.listeners.clear();
         let advice = "listeners is an array of tables: write [[listeners]] and its keys below, at least once";
         let tables = match value {
             DeValue::Array(array) if !array.is_empty() => array,
-            other => {
-                problems.push(Problem::invalid("listeners", &raw(other), &origin, advice));
+            _ => {
+                problems.push(Problem::invalid("listeners", &setting, advice));
                 return;
             }
         };
+        let mut listeners = Vec::with_capacity(tables.len());
         for (index, element) in tables.iter().enumerate() {
+            let origin = file.at(element.span());
             let DeValue::Table(table) = element.get_ref() else {
-                let origin = file.at(element.span());
-                problems.push(Problem::invalid(
-                    "listeners",
-                    &raw(element.get_ref()),
-                    &origin,
-                    advice,
-                ));
+                let setting = origin.setting(kind(element.get_ref()));
+                problems.push(Problem::invalid("listeners", &setting, advice));
                 continue;
             };
-            let mut listener = ListenerSettings {
-                origin: file.at(element.span()),
-                settings: BTreeMap::new(),
-            };
+            let mut listener = Map::new();
             for (name, value) in table {
-                let origin = file.at(name.span());
-                listener.set(
-                    index,
-                    name.get_ref(),
-                    raw(value.get_ref()),
-                    origin,
-                    problems,
-                );
+                let setting = file.at(name.span()).setting(kind(value.get_ref()));
+                if is_listener_key(index, name.get_ref(), &setting, problems) {
+                    listener.insert(name.get_ref().to_string(), setting);
+                }
             }
-            self.listeners.push(listener);
+            listeners.push(origin.setting(listener));
         }
+        let origin = Origin::of(&setting);
+        self.0
+            .insert("listeners".to_owned(), origin.setting(listeners));
     }
 
-    fn add_environment(&mut self, environment: &Environment, problems: &mut Vec<Problem>) {
+    /// `below` is how many listeners there are in the layers below.
+    fn environment(environment: &Environment, below: usize, problems: &mut Vec<Problem>) -> Self {
+        let mut layer = Self::default();
+        let mut listeners = BTreeMap::new();
         for (name, value) in &environment.0 {
             let name = name.to_string_lossy();
             let Some(rest) = name.strip_prefix(ENVIRONMENT_PREFIX) else {
@@ -272,9 +298,9 @@ impl Settings {
             };
             let origin = Origin::Environment(name.clone().into_owned());
             let path = rest.replace(SEPARATOR, ".").to_lowercase();
-            let raw = Raw::Untyped(value.to_string_lossy().into_owned());
+            let setting = origin.setting(value.to_string_lossy().into_owned());
             if value.to_str().is_none() {
-                problems.push(Problem::invalid(&path, &raw, &origin, "use UTF-8"));
+                problems.push(Problem::invalid(&path, &setting, "use UTF-8"));
             } else if rest != rest.to_uppercase() {
                 let nearest = Some(variable(&path));
                 problems.push(Problem::Unknown {
@@ -283,118 +309,110 @@ impl Settings {
                     nearest,
                 });
             } else if let Some(listener) = path.strip_prefix("listeners.") {
-                self.set_listener_from_environment(listener, raw, origin, problems);
+                let parsed = listener
+                    .split_once('.')
+                    .and_then(|(index, name)| Some((index.parse::<usize>().ok()?, name)));
+                let Some((index, name)) = parsed else {
+                    let nearest = Some("DUNLIN__LISTENERS__0__ADDRESS".to_owned());
+                    problems.push(Problem::Unknown {
+                        key: path,
+                        origin,
+                        nearest,
+                    });
+                    continue;
+                };
+                if is_listener_key(index, name, &setting, problems) {
+                    listeners.insert((index, name.to_owned()), setting);
+                }
             } else {
-                self.set(path, raw, origin, problems);
+                layer.add(path, setting, problems);
             }
         }
+        // The lowest index first: each may be that of a listener below or the next one.
+        let mut next = below;
+        for ((index, name), setting) in listeners {
+            let path = format!("listeners[{index}].{name}");
+            if index > next {
+                let advice =
+                    format!("there is no listener before this one: the next index is {next}");
+                problems.push(Problem::invalid(&path, &setting, advice));
+                continue;
+            }
+            next = next.max(index.saturating_add(1));
+            layer.0.insert(path, setting);
+        }
+        layer
     }
 
-    /// `path` is `INDEX.KEY`; the index is of a listener of a lower layer, or the next one.
-    fn set_listener_from_environment(
-        &mut self,
-        path: &str,
-        raw: Raw,
-        origin: Origin,
-        problems: &mut Vec<Problem>,
-    ) {
-        let parsed = path
-            .split_once('.')
-            .and_then(|(index, name)| Some((index.parse::<usize>().ok()?, name)));
-        let Some((index, name)) = parsed else {
-            let nearest = Some("DUNLIN__LISTENERS__0__ADDRESS".to_owned());
-            problems.push(Problem::Unknown {
-                key: format!("listeners.{path}"),
-                origin,
-                nearest,
-            });
-            return;
-        };
-        if index == self.listeners.len() && index < LISTENERS_MAX {
-            self.listeners.push(ListenerSettings {
-                origin: origin.clone(),
-                settings: BTreeMap::new(),
-            });
-        }
-        let listeners = self.listeners.len();
-        match self.listeners.get_mut(index) {
-            Some(listener) => listener.set(index, name, raw, origin, problems),
-            None => problems.push(Problem::invalid(
-                &format!("listeners[{index}].{name}"),
-                &raw,
-                &origin,
-                format!("there is no listener before this one: the next index is {listeners}"),
-            )),
-        }
-    }
-
-    fn add_flags(&mut self, flags: &Flags, problems: &mut Vec<Problem>) {
-        let setting = |text: &str, flag| Setting {
-            raw: Raw::Untyped(text.to_owned()),
-            origin: Origin::Flag(flag),
-        };
-        if !flags.listen.is_empty() {
-            self.listeners.clear();
-        }
-        for address in &flags.listen {
-            self.listeners.push(ListenerSettings {
-                origin: Origin::Flag("--listen"),
-                settings: BTreeMap::from([("address", setting(address, "--listen"))]),
-            });
-        }
-        if flags.allow_anonymous {
-            for listener in &mut self.listeners {
-                let allow = Setting {
-                    raw: Raw::Bool(true),
-                    origin: Origin::Flag("--allow-anonymous"),
-                };
-                listener.settings.insert("allow_anonymous", allow);
+    /// `below` is how many listeners there are in the layers below.
+    fn flags(flags: &Flags, below: usize, problems: &mut Vec<Problem>) -> Self {
+        let mut layer = Self::default();
+        let allow = flags
+            .allow_anonymous
+            .then(|| Origin::Flag("--allow-anonymous".into()).setting(true));
+        let listen = Origin::Flag("--listen".into());
+        let listeners: Vec<_> = flags
+            .listen
+            .iter()
+            .map(|address| {
+                let mut listener = Map::new();
+                listener.insert("address".to_owned(), listen.setting(address.as_str()));
+                listener.extend(
+                    allow
+                        .clone()
+                        .map(|allow| ("allow_anonymous".to_owned(), allow)),
+                );
+                listen.setting(listener)
+            })
+            .collect();
+        if !listeners.is_empty() {
+            layer = layer.with("listeners", listen.setting(listeners));
+        } else if let Some(allow) = allow {
+            for index in 0..below {
+                layer = layer.with(
+                    &format!("listeners[{index}].allow_anonymous"),
+                    allow.clone(),
+                );
             }
         }
         if let Some(path) = &flags.data_dir {
-            let lossy = setting(&path.to_string_lossy(), "--data-dir");
+            let lossy =
+                Origin::Flag("--data-dir".into()).setting(path.to_string_lossy().into_owned());
             if path.to_str().is_none() {
-                problems.push(Problem::invalid(
-                    "data_dir",
-                    &lossy.raw,
-                    &lossy.origin,
-                    "use UTF-8",
-                ));
+                problems.push(Problem::invalid("data_dir", &lossy, "use UTF-8"));
             } else {
-                self.values.insert("data_dir", lossy);
+                layer = layer.with("data_dir", lossy);
             }
         }
-        if let Some(level) = &flags.log_level {
-            self.values
-                .insert("log.level", setting(level, "--log-level"));
+        for (path, flag, value) in [
+            ("log.level", "--log-level", &flags.log_level),
+            ("log.format", "--log-format", &flags.log_format),
+        ] {
+            if let Some(text) = value {
+                layer = layer.with(path, Origin::Flag(flag.into()).setting(text.as_str()));
+            }
         }
-        if let Some(format) = &flags.log_format {
-            self.values
-                .insert("log.format", setting(format, "--log-format"));
-        }
+        layer
     }
 }
 
-impl ListenerSettings {
-    fn set(
-        &mut self,
-        index: usize,
-        name: &str,
-        raw: Raw,
-        origin: Origin,
-        problems: &mut Vec<Problem>,
-    ) {
-        match LISTENER_KEYS.iter().find(|key| key.path == name) {
-            Some(key) => {
-                self.settings.insert(key.path, Setting { raw, origin });
-            }
-            None => problems.push(Problem::Unknown {
-                key: format!("listeners[{index}].{name}"),
-                origin,
-                nearest: nearest(name, LISTENER_KEYS.iter().map(|key| key.path)).map(str::to_owned),
-            }),
-        }
+/// False when no listener has a key of this name, which then is a problem.
+fn is_listener_key(
+    index: usize,
+    name: &str,
+    setting: &Setting,
+    problems: &mut Vec<Problem>,
+) -> bool {
+    let names = || LISTENER_KEYS.iter().map(|key| key.path);
+    let known = names().any(|known| known == name);
+    if !known {
+        problems.push(Problem::Unknown {
+            key: format!("listeners[{index}].{name}"),
+            origin: Origin::of(setting),
+            nearest: nearest(name, names()).map(str::to_owned),
+        });
     }
+    known
 }
 
 /// The names that can stand in the environment or a file, tables included.
@@ -417,23 +435,9 @@ fn variable(path: &str) -> String {
     )
 }
 
-fn default_listener() -> ListenerSettings {
-    let address = Raw::Text(Listener::default().address.to_string());
-    ListenerSettings {
-        origin: Origin::Default,
-        settings: BTreeMap::from([(
-            "address",
-            Setting {
-                raw: address,
-                origin: Origin::Default,
-            },
-        )]),
-    }
-}
-
 /// A file's name and text, to tell lines.
 struct File<'a> {
-    path: Arc<Path>,
+    path: &'a Path,
     text: &'a str,
 }
 
@@ -442,27 +446,28 @@ impl File<'_> {
         let before = self.text.as_bytes().get(..span.start).unwrap_or_default();
         let line = before.iter().filter(|byte| **byte == b'\n').count() + 1;
         Origin::File {
-            path: self.path.clone(),
+            path: self.path.display().to_string(),
             line,
         }
     }
 }
 
-fn raw(value: &DeValue<'_>) -> Raw {
+/// A value of the file, of a kind that a key may take.
+fn kind(value: &DeValue<'_>) -> ValueKind {
     match value {
-        DeValue::Boolean(value) => Raw::Bool(*value),
-        DeValue::String(text) => Raw::Text(text.to_string()),
+        DeValue::Boolean(value) => (*value).into(),
+        DeValue::String(text) => text.to_string().into(),
         DeValue::Integer(integer) => {
             match i128::from_str_radix(integer.as_str(), integer.radix()) {
-                Ok(value) => Raw::Integer(value),
+                Ok(value) => value.into(),
                 // Longer than any number here may be.
-                Err(_) => Raw::Other(integer.to_string()),
+                Err(_) => unusable(integer),
             }
         }
-        DeValue::Float(float) => Raw::Other(float.to_string()),
-        DeValue::Datetime(datetime) => Raw::Other(datetime.to_string()),
-        DeValue::Array(array) if array.is_empty() => Raw::Other("[]".into()),
-        DeValue::Array(_) => Raw::Other("[...]".into()),
-        DeValue::Table(_) => Raw::Other("{...}".into()),
+        DeValue::Float(float) => unusable(float),
+        DeValue::Datetime(datetime) => unusable(datetime),
+        DeValue::Array(array) if array.is_empty() => unusable("[]"),
+        DeValue::Array(_) => unusable("[...]"),
+        DeValue::Table(_) => unusable("{...}"),
     }
 }

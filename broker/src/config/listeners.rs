@@ -5,8 +5,9 @@
 use std::net::{Ipv4Addr, SocketAddr};
 
 use super::keys::LISTENER_KEYS;
-use super::layers::ListenerSettings;
+use super::layers::find;
 use super::problem::{Origin, Problem};
+use super::value::Setting;
 
 /// One place to listen.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -60,7 +61,7 @@ impl From<Draft> for Listener {
 }
 
 /// Makes listeners of what the layers say; problems go to `problems`.
-pub(super) fn resolve(written: &[ListenerSettings], problems: &mut Vec<Problem>) -> Vec<Listener> {
+pub(super) fn resolve(written: &[Setting], problems: &mut Vec<Problem>) -> Vec<Listener> {
     let mut listeners: Vec<Listener> = Vec::with_capacity(written.len());
     for (index, written) in written.iter().enumerate() {
         let Some(listener) = resolve_one(index, written, problems) else {
@@ -69,35 +70,32 @@ pub(super) fn resolve(written: &[ListenerSettings], problems: &mut Vec<Problem>)
         let taken = listeners
             .iter()
             .any(|other| other.address == listener.address);
-        if let Some(address) = written.settings.get("address")
+        if let Some(address) = find(written, "address")
             && taken
             && listener.address.port() != 0
         {
             let advice = "another listener has this address already: remove one of them";
             let key = format!("listeners[{index}].address");
-            problems.push(Problem::invalid(
-                &key,
-                &address.raw,
-                &address.origin,
-                advice,
-            ));
+            problems.push(Problem::invalid(&key, address, advice));
         }
         listeners.push(listener);
     }
     listeners
 }
 
-fn resolve_one(
-    index: usize,
-    written: &ListenerSettings,
-    problems: &mut Vec<Problem>,
-) -> Option<Listener> {
+fn resolve_one(index: usize, written: &Setting, problems: &mut Vec<Problem>) -> Option<Listener> {
     let key = |name: &str| format!("listeners[{index}].{name}");
-    let settings = &written.settings;
-    let Some(address) = settings.get("address") else {
+    let Some(address) = find(written, "address") else {
+        // The table of a listener that the environment adds has no origin, but its values do.
+        let values = LISTENER_KEYS
+            .iter()
+            .filter_map(|key| find(written, key.path));
+        let first = std::iter::once(written)
+            .chain(values)
+            .find(|setting| setting.origin().is_some());
         problems.push(Problem::Missing {
             key: key("address"),
-            origin: written.origin.clone(),
+            origin: first.map_or(Origin::Default, Origin::of),
             advice: "add one, such as address = \"127.0.0.1:1883\"".into(),
         });
         return None;
@@ -105,39 +103,17 @@ fn resolve_one(
     let mut draft = Draft::from(&Listener::default());
     let before = problems.len();
     for spec in LISTENER_KEYS {
-        let Some(setting) = settings.get(spec.path) else {
-            continue;
-        };
-        match spec.kind.parse(&setting.raw) {
-            Ok(value) if (spec.assign)(&mut draft, value.clone()) => {}
-            Ok(_) => problems.push(Problem::invalid(
-                &key(spec.path),
-                &setting.raw,
-                &setting.origin,
-                format!("use {}", spec.kind.range()),
-            )),
-            Err(advice) => {
-                problems.push(Problem::invalid(
-                    &key(spec.path),
-                    &setting.raw,
-                    &setting.origin,
-                    advice,
-                ));
-            }
+        if let Some(setting) = find(written, spec.path) {
+            spec.read(&key(spec.path), setting, &mut draft, problems);
         }
     }
     if problems.len() > before {
         return None;
     }
-    let asked = settings.contains_key("allow_anonymous") && draft.allow_anonymous;
+    let asked = find(written, "allow_anonymous").is_some() && draft.allow_anonymous;
     if !draft.address.ip().is_loopback() && !asked {
-        let advice = open_door_advice(index, draft.address, &address.origin);
-        problems.push(Problem::invalid(
-            &key("address"),
-            &address.raw,
-            &address.origin,
-            advice,
-        ));
+        let advice = open_door_advice(index, draft.address, &Origin::of(address));
+        problems.push(Problem::invalid(&key("address"), address, advice));
         return None;
     }
     Some(draft.into())

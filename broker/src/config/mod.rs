@@ -16,7 +16,6 @@ mod tests;
 mod units;
 mod value;
 
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use dunlin_engine::limits::Limits;
@@ -27,8 +26,7 @@ pub use problem::{Origin, Problem, Problems};
 pub use reload::{Change, Reloaded};
 
 use keys::{KEYS, Key};
-use layers::{Setting, Settings};
-use value::Value;
+use value::{Setting, Value};
 
 /// The configuration that is in force: every value is valid, and they go together.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -137,19 +135,12 @@ pub struct Runtime {
 }
 
 /// A configuration and where each of its values comes from.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Loaded {
     /// The configuration.
     pub config: Config,
-    origins: Origins,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Origins {
-    /// A key that isn't here has its default.
-    values: BTreeMap<&'static str, Origin>,
-    /// As many as there are listeners.
-    listeners: Vec<BTreeMap<&'static str, Origin>>,
+    /// What the layers say, each value with its origin; a key that isn't here has its default.
+    merged: Setting,
 }
 
 impl Loaded {
@@ -159,56 +150,29 @@ impl Loaded {
     /// Everything that is wrong, in any layer.
     pub fn read(sources: &Sources) -> Result<Self, Problems> {
         let mut problems = Vec::new();
-        let settings = Settings::read(sources, &mut problems);
+        let merged = layers::merge(sources, &mut problems).unwrap_or_else(|error| {
+            let reason = error.to_string();
+            problems.push(Problem::Unmerged { reason });
+            Setting::default()
+        });
         let mut config = Config {
             data_dir: sources.environment.data_dir(),
             ..Config::default()
         };
         for key in KEYS {
-            if let Some(setting) = settings.values.get(key.path) {
-                assign(key, setting, &mut config, &mut problems);
+            if let Some(setting) = layers::find(&merged, key.path) {
+                key.read(key.path, setting, &mut config, &mut problems);
             }
         }
-        check_together(&config, &settings, &mut problems);
-        config.listeners = listeners::resolve(&settings.listeners, &mut problems);
+        check_together(&config, &merged, &mut problems);
+        config.listeners = listeners::resolve(layers::listeners(&merged), &mut problems);
         Problems::check(problems)?;
-        let origins = |settings: BTreeMap<&'static str, Setting>| {
-            settings
-                .into_iter()
-                .map(|(path, setting)| (path, setting.origin))
-                .collect()
-        };
-        let listeners = settings
-            .listeners
-            .into_iter()
-            .map(|one| origins(one.settings))
-            .collect();
-        Ok(Self {
-            config,
-            origins: Origins {
-                values: origins(settings.values),
-                listeners,
-            },
-        })
+        Ok(Self { config, merged })
     }
 }
 
-fn assign(key: &Key<Config>, setting: &Setting, config: &mut Config, problems: &mut Vec<Problem>) {
-    let advice = match key.kind.parse(&setting.raw) {
-        Ok(value) if (key.assign)(config, value.clone()) => return,
-        Ok(_) => format!("use {}", key.kind.range()),
-        Err(advice) => advice,
-    };
-    problems.push(Problem::invalid(
-        key.path,
-        &setting.raw,
-        &setting.origin,
-        advice,
-    ));
-}
-
 /// Bounds that are senseless beside each other.
-fn check_together(config: &Config, settings: &Settings, problems: &mut Vec<Problem>) {
+fn check_together(config: &Config, merged: &Setting, problems: &mut Vec<Problem>) {
     let pairs = [
         ("limits.packet_bytes", "limits.memory_bytes"),
         ("limits.connect_packet_bytes", "limits.memory_bytes"),
@@ -229,12 +193,7 @@ fn check_together(config: &Config, settings: &Settings, problems: &mut Vec<Probl
             continue;
         }
         // Whichever of the two was set is the one to name; the defaults go together.
-        let set = |key: &Key<Config>| {
-            settings
-                .values
-                .get(key.path)
-                .map(|setting| (key.path, setting))
-        };
+        let set = |key: &Key<Config>| Some((key.path, layers::find(merged, key.path)?));
         let Some((path, setting)) = set(part).or_else(|| set(whole)) else {
             continue;
         };
@@ -245,11 +204,6 @@ fn check_together(config: &Config, settings: &Settings, problems: &mut Vec<Probl
             whole.path,
             whole.kind.toml(&Value::Number(whole_value)),
         );
-        problems.push(Problem::invalid(
-            path,
-            &setting.raw,
-            &setting.origin,
-            advice,
-        ));
+        problems.push(Problem::invalid(path, setting, advice));
     }
 }

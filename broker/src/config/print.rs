@@ -1,13 +1,14 @@
 //! The effective configuration as TOML, each value with its meaning and the layer that it comes from.
 //! Read again, it gives the same configuration.
 
-use std::collections::BTreeMap;
 use std::fmt;
 
+use super::Loaded;
 use super::keys::{KEYS, Key, LISTENER_KEYS};
+use super::layers::{find, listeners};
 use super::listeners::Draft;
 use super::problem::Origin;
-use super::{Loaded, Value};
+use super::value::{Setting, Value};
 
 impl fmt::Display for Loaded {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -23,19 +24,13 @@ impl fmt::Display for Loaded {
                 }
                 None => key.path,
             };
-            line(
-                f,
-                name,
-                key,
-                &(key.value)(&self.config),
-                &self.origins.values,
-            )?;
+            line(f, name, key, &(key.value)(&self.config), &self.merged)?;
         }
-        for (listener, origins) in self.config.listeners.iter().zip(&self.origins.listeners) {
+        for (listener, table) in self.config.listeners.iter().zip(listeners(&self.merged)) {
             write!(f, "\n[[listeners]]\n")?;
             let draft = Draft::from(listener);
             for key in LISTENER_KEYS {
-                line(f, key.path, key, &(key.value)(&draft), origins)?;
+                line(f, key.path, key, &(key.value)(&draft), table)?;
             }
         }
         Ok(())
@@ -47,9 +42,9 @@ fn line<T>(
     name: &str,
     key: &Key<T>,
     value: &Value,
-    origins: &BTreeMap<&'static str, Origin>,
+    table: &Setting,
 ) -> fmt::Result {
-    let origin = origins.get(key.path).unwrap_or(&Origin::Default);
+    let origin = find(table, key.path).map_or(Origin::Default, Origin::of);
     writeln!(f, "# {}", key.meaning)?;
     writeln!(f, "{name} = {} # {origin}", key.kind.toml(value))
 }

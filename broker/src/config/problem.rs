@@ -5,11 +5,12 @@
 
 use std::fmt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
-use super::value::Raw;
+use ::config::ValueKind;
 
-/// The layer that a value comes from, lowest first.
+use super::value::{Setting, shown};
+
+/// The layer that a value comes from, lowest first. The merged values carry it as text.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Origin {
     /// Built in.
@@ -17,21 +18,45 @@ pub enum Origin {
     /// The configuration file.
     File {
         /// The file as it was named.
-        path: Arc<Path>,
+        path: String,
         /// The line, from 1.
         line: usize,
     },
     /// The environment variable of this name.
     Environment(String),
     /// This command line flag.
-    Flag(&'static str),
+    Flag(String),
+}
+
+impl Origin {
+    /// A value of this origin.
+    pub(super) fn setting(&self, kind: impl Into<ValueKind>) -> Setting {
+        Setting::new(Some(&self.to_string()), kind)
+    }
+
+    /// Where a value comes from: the way back from [`Origin::setting`].
+    pub(super) fn of(setting: &Setting) -> Self {
+        let text = setting.origin().unwrap_or_default();
+        match text.split_once(' ') {
+            Some(("file", rest)) => rest.rsplit_once(", line ").and_then(|(path, line)| {
+                Some(Self::File {
+                    path: path.to_owned(),
+                    line: line.parse().ok()?,
+                })
+            }),
+            Some(("environment", name)) => Some(Self::Environment(name.to_owned())),
+            Some(("flag", flag)) => Some(Self::Flag(flag.to_owned())),
+            _ => None,
+        }
+        .unwrap_or(Self::Default)
+    }
 }
 
 impl fmt::Display for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Default => f.write_str("default"),
-            Self::File { path, line } => write!(f, "file {}, line {line}", printable_path(path)),
+            Self::File { path, line } => write!(f, "file {}, line {line}", printable(path)),
             Self::Environment(name) => write!(f, "environment {}", printable(name)),
             Self::Flag(flag) => write!(f, "flag {flag}"),
         }
@@ -53,6 +78,11 @@ pub enum Problem {
         /// Where it stops being TOML.
         origin: Origin,
         /// What the parser says.
+        reason: String,
+    },
+    /// The layers can't be laid upon each other.
+    Unmerged {
+        /// What the `config` crate says.
         reason: String,
     },
     /// Nothing is configured under this name.
@@ -87,16 +117,11 @@ pub enum Problem {
 }
 
 impl Problem {
-    pub(super) fn invalid(
-        key: &str,
-        raw: &Raw,
-        origin: &Origin,
-        advice: impl Into<String>,
-    ) -> Self {
+    pub(super) fn invalid(key: &str, setting: &Setting, advice: impl Into<String>) -> Self {
         Self::Invalid {
             key: key.to_owned(),
-            value: raw.to_string(),
-            origin: origin.clone(),
+            value: shown(setting),
+            origin: Origin::of(setting),
             advice: advice.into(),
         }
     }
@@ -111,7 +136,7 @@ impl Problem {
                 Origin::File { line, .. } => *line,
                 Origin::Default | Origin::Environment(_) | Origin::Flag(_) => usize::MAX,
             },
-            Self::Unreadable { .. } => 0,
+            Self::Unreadable { .. } | Self::Unmerged { .. } => 0,
         }
     }
 }
@@ -123,6 +148,7 @@ impl fmt::Display for Problem {
                 write!(f, "file {}: can't be read: {reason}", printable_path(path))
             }
             Self::Syntax { origin, reason } => write!(f, "{origin}: not TOML: {reason}"),
+            Self::Unmerged { reason } => write!(f, "the layers can't be merged: {reason}"),
             Self::Unknown {
                 key,
                 origin,
@@ -274,6 +300,21 @@ mod tests {
     }
 
     #[test]
+    fn an_origin_outlives_its_way_through_a_merged_value() {
+        for origin in [
+            Origin::Default,
+            Origin::File {
+                path: "a b, line 3".into(),
+                line: 7,
+            },
+            Origin::Environment("DUNLIN__LOG__LEVEL".into()),
+            Origin::Flag("--log-level".into()),
+        ] {
+            assert_eq!(Origin::of(&origin.setting(true)), origin);
+        }
+    }
+
+    #[test]
     fn control_characters_are_escaped() {
         assert_eq!(printable("a\nb\u{1b}[1mé"), "a\\nb\\u{1b}[1mé");
     }
@@ -283,7 +324,7 @@ mod tests {
         let at = |line| Problem::Unknown {
             key: format!("k{line}"),
             origin: Origin::File {
-                path: Path::new("a.toml").into(),
+                path: "a.toml".into(),
                 line,
             },
             nearest: None,
@@ -291,7 +332,7 @@ mod tests {
         let flag = Problem::Invalid {
             key: "log.level".into(),
             value: "loud".into(),
-            origin: Origin::Flag("--log-level"),
+            origin: Origin::Flag("--log-level".into()),
             advice: "use one of \"info\", \"debug\"\nor nothing".into(),
         };
         let problems = Problems::check(vec![flag, at(7), at(2)]).map_err(|p| p.to_string());

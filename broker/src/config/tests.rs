@@ -374,6 +374,72 @@ fn listeners_are_replaced_by_files_and_flags_and_amended_by_the_environment() ->
 }
 
 #[test]
+fn listeners_come_from_the_environment_alone_too_and_more_than_ten() -> Outcome {
+    let names: Vec<_> = (0..12)
+        .map(|index| format!("DUNLIN__LISTENERS__{index}__ADDRESS"))
+        .collect();
+    let addresses: Vec<_> = (0..12)
+        .map(|port| format!("127.0.0.1:{}", 1 + port))
+        .collect();
+    let variables: Vec<_> = names
+        .iter()
+        .zip(&addresses)
+        .map(|(name, address)| (name.as_str(), address.as_str()))
+        .collect();
+    let found: Vec<_> = environment(&variables)?
+        .listeners
+        .iter()
+        .map(|one| one.address.to_string())
+        .collect();
+    assert_eq!(found, addresses);
+    Ok(())
+}
+
+#[test]
+fn a_listener_of_the_environment_that_lacks_its_address_is_named_after_its_variable() {
+    assert_eq!(
+        one(environment(&[(
+            "DUNLIN__LISTENERS__1__CONNECTIONS_MAX",
+            "5"
+        )])),
+        "listeners[1].address (environment DUNLIN__LISTENERS__1__CONNECTIONS_MAX): missing: add one, such as address = \"127.0.0.1:1883\""
+    );
+}
+
+#[test]
+fn anonymous_clients_are_allowed_on_every_listener_below_the_flag() -> Outcome {
+    let loaded = read(
+        "[[listeners]]\naddress = \"0.0.0.0:1\"\n[[listeners]]\naddress = \"0.0.0.0:2\"\nallow_anonymous = false",
+        &[("DUNLIN__LISTENERS__2__ADDRESS", "0.0.0.0:3")],
+        Flags {
+            allow_anonymous: true,
+            ..Flags::default()
+        },
+    )?;
+    let allowed: Vec<_> = loaded
+        .config
+        .listeners
+        .iter()
+        .map(|one| one.allow_anonymous)
+        .collect();
+    assert_eq!(allowed, [true; 3]);
+    let printed = loaded.to_string();
+    let line = "allow_anonymous = true # flag --allow-anonymous\n";
+    assert_eq!(printed.matches(line).count(), 3, "{printed}");
+    Ok(())
+}
+
+#[test]
+fn a_mistake_in_a_lower_layer_counts_though_a_higher_one_sets_the_key() {
+    let variables = [("DUNLIN__LIMITS__CONNECTIONS", "5")];
+    let found = read("limits = 5", &variables, Flags::default()).map(|loaded| loaded.config);
+    assert_eq!(
+        one(found),
+        "limits = 5 (file F, line 1): limits is a table: write [limits] and its keys below"
+    );
+}
+
+#[test]
 fn listeners_that_make_no_sense_are_refused() {
     let array =
         "listeners is an array of tables: write [[listeners]] and its keys below, at least once";

@@ -1,12 +1,13 @@
-//! Values of the configuration: what a key takes (`Kind`), what stands in a layer (`Raw`), what it
+//! Values of the configuration: what a key takes (`Kind`), what stands in a layer (`Setting`), what it
 //! means (`Value`).
 //!
 //! Does not answer for which keys there are (`keys`) nor for units (`units`).
 
-use std::fmt;
 use std::net::{Ipv4Addr, SocketAddr};
 
-use super::problem::printable;
+use ::config::ValueKind;
+
+use super::problem::{Origin, printable};
 use super::units::{Unit, bytes, bytes_text, digits, duration_text, milliseconds};
 
 /// The most bytes that a key takes.
@@ -18,28 +19,33 @@ pub(super) const BYTES_MAX: u64 = 1 << 31;
 /// The longest value that a message repeats in full, in characters.
 const SHOWN_MAX: usize = 100;
 
-/// A value as it stands in a layer, not yet understood.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Raw {
-    Bool(bool),
-    Integer(i128),
-    Text(String),
-    /// From the environment or a flag: its type is whatever the key takes.
-    Untyped(String),
-    /// What no key takes, as it is shown: a float, a date, an array, a table.
-    Other(String),
+/// A value as it stands in a layer, not yet understood, with its [`Origin`].
+pub(super) type Setting = ::config::Value;
+
+/// What no key takes, by what it is shown as: a float, a date, an array, a table.
+pub(super) fn unusable(shown: impl ToString) -> ValueKind {
+    vec![shown.to_string()].into()
 }
 
-impl fmt::Display for Raw {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Bool(value) => value.fmt(f),
-            Self::Integer(value) => value.fmt(f),
-            Self::Text(text) => write!(f, "\"{}\"", shortened(text)),
-            Self::Untyped(text) if text.is_empty() => f.write_str("\"\""),
-            Self::Untyped(text) => f.write_str(&shortened(text)),
-            Self::Other(what) => f.write_str(&shortened(what)),
-        }
+/// The value as it was written.
+pub(super) fn shown(setting: &Setting) -> String {
+    match &setting.kind {
+        ValueKind::String(text) if is_typed(setting) => format!("\"{}\"", shortened(text)),
+        ValueKind::String(text) if text.is_empty() => "\"\"".into(),
+        ValueKind::String(text) => shortened(text),
+        ValueKind::Array(shown) => shown
+            .iter()
+            .map(|shown| shortened(&shown.to_string()))
+            .collect(),
+        other => other.to_string(),
+    }
+}
+
+/// False for text from the environment or a flag: its type is whatever the key takes.
+fn is_typed(setting: &Setting) -> bool {
+    match Origin::of(setting) {
+        Origin::Default | Origin::File { .. } => true,
+        Origin::Environment(_) | Origin::Flag(_) => false,
     }
 }
 
@@ -93,25 +99,23 @@ impl Kind {
     ///
     /// # Errors
     /// What would be valid, or what to write instead.
-    pub(super) fn parse(self, raw: &Raw) -> Result<Value, String> {
-        self.understand(raw)
+    pub(super) fn parse(self, setting: &Setting) -> Result<Value, String> {
+        self.understand(setting)
             .unwrap_or_else(|| Err(format!("use {}", self.expected())))
     }
 
     /// `None` is a value that needs no words of its own.
-    fn understand(self, raw: &Raw) -> Option<Result<Value, String>> {
+    fn understand(self, setting: &Setting) -> Option<Result<Value, String>> {
         let value = match self {
-            Self::Bool => match raw {
-                Raw::Bool(value) => Value::Bool(*value),
-                Raw::Untyped(text) => Value::Bool(text.parse().ok()?),
-                Raw::Integer(_) | Raw::Text(_) | Raw::Other(_) => return None,
+            Self::Bool => match &setting.kind {
+                ValueKind::Boolean(value) => Value::Bool(*value),
+                _ => Value::Bool(untyped(setting)?.parse().ok()?),
             },
-            Self::Count { min, max } => Value::Number(within(integer(raw)?, min, max)?),
+            Self::Count { min, max } => Value::Number(within(integer(setting)?, min, max)?),
             Self::Bytes { min, max } => {
-                let bytes = match raw {
-                    Raw::Text(text) | Raw::Untyped(text) => bytes(text)?,
-                    Raw::Integer(_) => integer(raw)?,
-                    Raw::Bool(_) | Raw::Other(_) => return None,
+                let bytes = match text(setting) {
+                    Some(text) => bytes(text)?,
+                    None => integer(setting)?,
                 };
                 Value::Number(within(bytes, min, max)?)
             }
@@ -121,9 +125,7 @@ impl Kind {
                 max,
                 never,
             } => {
-                let (Raw::Text(text) | Raw::Untyped(text)) = raw else {
-                    return None;
-                };
+                let text = text(setting)?;
                 if text == "never" {
                     return never.map(|value| Ok(Value::Number(value)));
                 }
@@ -134,11 +136,11 @@ impl Kind {
                 Value::Number(within(ms / unit.in_ms(), min, max)?)
             }
             Self::Choice(choices) => {
-                let text = text(raw).filter(|text| choices.contains(text))?;
+                let text = text(setting).filter(|text| choices.contains(text))?;
                 Value::Text(text.to_owned())
             }
             Self::Prefix { bytes_max } => {
-                let text = text(raw).filter(|text| {
+                let text = text(setting).filter(|text| {
                     text.len() <= bytes_max
                         && !text
                             .chars()
@@ -146,9 +148,9 @@ impl Kind {
                 })?;
                 Value::Text(text.to_owned())
             }
-            Self::Path => return Some(path(text(raw)?)),
+            Self::Path => return Some(path(text(setting)?)),
             Self::Address => {
-                let address = address(text(raw)?);
+                let address = address(text(setting)?);
                 return Some(address.map(|address| Value::Text(address.to_string())));
             }
         };
@@ -240,22 +242,26 @@ impl Kind {
     }
 }
 
-fn text(raw: &Raw) -> Option<&str> {
-    match raw {
-        Raw::Text(text) | Raw::Untyped(text) => Some(text),
-        Raw::Bool(_) | Raw::Integer(_) | Raw::Other(_) => None,
+fn text(setting: &Setting) -> Option<&str> {
+    match &setting.kind {
+        ValueKind::String(text) => Some(text),
+        _ => None,
     }
+}
+
+fn untyped(setting: &Setting) -> Option<&str> {
+    text(setting).filter(|_| !is_typed(setting))
 }
 
 fn within(number: u64, min: u64, max: u64) -> Option<u64> {
     (min..=max).contains(&number).then_some(number)
 }
 
-fn integer(raw: &Raw) -> Option<u64> {
-    match raw {
-        Raw::Integer(value) => u64::try_from(*value).ok(),
-        Raw::Untyped(text) => digits(text),
-        Raw::Bool(_) | Raw::Text(_) | Raw::Other(_) => None,
+fn integer(setting: &Setting) -> Option<u64> {
+    match &setting.kind {
+        // As the file's integers come.
+        ValueKind::I128(value) => u64::try_from(*value).ok(),
+        _ => digits(untyped(setting)?),
     }
 }
 
@@ -302,7 +308,6 @@ fn address(text: &str) -> Result<SocketAddr, String> {
 }
 
 #[cfg(test)]
-#[expect(clippy::panic, reason = "a test fails by panicking")]
 mod tests {
     use super::*;
 
@@ -323,8 +328,17 @@ mod tests {
         never: Some(0xFFFF_FFFF),
     };
 
+    fn typed(kind: impl Into<ValueKind>) -> Setting {
+        let path = "dunlin.toml".to_owned();
+        Origin::File { path, line: 1 }.setting(kind)
+    }
+
+    fn untyped(text: &str) -> Setting {
+        Origin::Environment("DUNLIN__X".into()).setting(text)
+    }
+
     fn number(kind: Kind, text: &str) -> Option<u64> {
-        match kind.parse(&Raw::Untyped(text.to_owned())) {
+        match kind.parse(&untyped(text)) {
             Ok(Value::Number(number)) => Some(number),
             Ok(other) => panic!("{text} became {other:?}"),
             Err(_) => None,
@@ -360,9 +374,9 @@ mod tests {
         ] {
             assert_eq!(number(SIZE, text), None, "{text}");
         }
-        assert_eq!(SIZE.parse(&Raw::Integer(4096)), Ok(Value::Number(4096)));
+        assert_eq!(SIZE.parse(&typed(4096_i128)), Ok(Value::Number(4096)));
         assert_eq!(
-            SIZE.parse(&Raw::Bool(true)),
+            SIZE.parse(&typed(true)),
             Err("use a size from 1KiB to 1GiB, such as \"64KiB\" or \"2MiB\"".into())
         );
     }
@@ -391,7 +405,7 @@ mod tests {
             assert_eq!(number(TIMEOUT, text), None, "{text}");
         }
         assert_eq!(
-            TIMEOUT.parse(&Raw::Integer(5)),
+            TIMEOUT.parse(&typed(5_i128)),
             Err("use a duration from 100ms to 1h, such as \"250ms\" or \"5s\"".into())
         );
     }
@@ -403,7 +417,7 @@ mod tests {
         assert_eq!(number(EXPIRY, "never"), Some(0xFFFF_FFFF));
         assert_eq!(number(EXPIRY, "1500ms"), None);
         assert_eq!(
-            EXPIRY.parse(&Raw::Text("1500ms".into())),
+            EXPIRY.parse(&typed("1500ms")),
             Err("use a duration from 0s to 49710d or \"never\", in whole seconds, such as \"90s\" or \"1h\"".into())
         );
     }
@@ -474,14 +488,13 @@ mod tests {
 
     #[test]
     fn other_kinds_say_what_they_take() {
-        let untyped = |text: &str| Raw::Untyped(text.to_owned());
         assert_eq!(Kind::Bool.parse(&untyped("true")), Ok(Value::Bool(true)));
         assert_eq!(
             Kind::Bool.parse(&untyped("yes")),
             Err("use true or false".into())
         );
         assert_eq!(
-            Kind::Bool.parse(&Raw::Text("true".into())),
+            Kind::Bool.parse(&typed("true")),
             Err("use true or false".into())
         );
 
@@ -490,17 +503,17 @@ mod tests {
             max: 65_535,
         };
         assert_eq!(count.parse(&untyped("65_535")), Ok(Value::Number(65_535)));
-        for raw in [
-            Raw::Integer(0),
-            Raw::Integer(-1),
-            Raw::Integer(65_536),
+        for setting in [
+            typed(0_i128),
+            typed(-1_i128),
+            typed(65_536_i128),
             untyped("1e3"),
-            Raw::Text("7".into()),
+            typed("7"),
         ] {
             assert_eq!(
-                count.parse(&raw),
+                count.parse(&setting),
                 Err("use a whole number from 1 to 65535".into()),
-                "{raw}"
+                "{setting}"
             );
         }
 
@@ -535,16 +548,14 @@ mod tests {
             Kind::Path.parse(&untyped("~/dunlin")),
             Err("~ isn't expanded here: write the whole path".into())
         );
-        assert_eq!(Kind::Path.parse(&Raw::Integer(1)), Err("use a path".into()));
+        assert_eq!(Kind::Path.parse(&typed(1_i128)), Err("use a path".into()));
     }
 
     #[test]
     fn values_are_shown_short_and_printable() {
-        assert_eq!(Raw::Text("a\u{7}\"".into()).to_string(), "\"a\\u{7}\"\"");
-        assert_eq!(Raw::Untyped(String::new()).to_string(), "\"\"");
-        assert_eq!(
-            Raw::Untyped("é".repeat(200)).to_string(),
-            "é".repeat(100) + "..."
-        );
+        assert_eq!(shown(&typed("a\u{7}\"")), "\"a\\u{7}\"\"");
+        assert_eq!(shown(&untyped("")), "\"\"");
+        assert_eq!(shown(&untyped(&"é".repeat(200))), "é".repeat(100) + "...");
+        assert_eq!(shown(&typed(unusable(1.5))), "1.5");
     }
 }
