@@ -68,7 +68,10 @@ impl Charge {
 
     /// Changes the amount.
     pub fn set(&mut self, bytes: usize) {
-        if bytes >= self.bytes {
+        if bytes == self.bytes {
+            return;
+        }
+        if bytes > self.bytes {
             self.account.charge(bytes - self.bytes);
         } else {
             self.account.release(self.bytes - bytes);

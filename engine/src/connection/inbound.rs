@@ -327,16 +327,16 @@ impl Connection {
             return Err(CloseReason::SessionTakenOver);
         }
         let known = state.received.release(ack.packet_id);
-        let durable = known && state.is_persistent();
-        drop(state);
         let mut seq = Seq::NONE;
-        if durable {
+        if known && state.is_persistent() {
             let inbound = Inbound {
                 session: session.key,
                 packet_id: ack.packet_id,
             };
+            // Before anybody can use the identifier again.
             seq = hub.journal().append(vec![Entry::Released(inbound)]);
         }
+        drop(state);
         let code = if known {
             ReasonCode::Success
         } else {

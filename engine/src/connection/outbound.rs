@@ -186,6 +186,7 @@ impl Connection {
             out,
         };
         let more = sender.resend(&mut state) || sender.send(&mut state);
+        state.recharge_messages();
         let shares_wait =
             state.window() > 0 && state.shares.iter().any(|share| share.waiting() > 0);
         Ok(Sent { more, shares_wait })

@@ -114,19 +114,21 @@ impl Hub {
             let alive =
                 state.is_persistent() && state.expires_at.is_none_or(|at| at > now.monotonic);
             if alive && !request.clean_start {
-                // [MQTT-3.1.2-8] A Will without delay goes out on takeover; a delayed one is
-                // cancelled by the new connection. [MQTT-3.1.3-9]
+                // [MQTT-3.1.2-8] A Will without delay goes out on takeover, and one whose delay is
+                // over though nobody has looked since; any other is cancelled by the new
+                // connection. [MQTT-3.1.3-9]
+                let delay_is_over = state.will_at.is_some_and(|at| at <= now.monotonic);
                 let due = state
                     .will
                     .take()
-                    .filter(|will| taken_over && will.delay_s == 0);
+                    .filter(|will| delay_is_over || (taken_over && will.delay_s == 0));
                 if let Some(will) = due {
                     aftermath.will = Some((will, Arc::clone(&state.origin)));
                     aftermath.done = Some(Entry::WillDone {
                         session: session.key,
                     });
                 }
-                self.timers.lock().cancel(session.key, &mut state);
+                self.timers.lock().cancel_absence(session.key, &mut state);
                 drop(state);
                 resumed = Some(session);
             } else {
@@ -238,7 +240,7 @@ impl Hub {
         unlink(&mut state, batch);
         let was_persistent = state.is_persistent();
         if let Some(expiry_s) = how.expiry_s {
-            state.expiry_s = expiry_s;
+            state.expiry_s = expiry_s.min(limits.session_expiry_s);
         }
         if !how.with_will {
             // [MQTT-3.14.4-3] [3:MQTT-3.14.4-3]
@@ -254,7 +256,8 @@ impl Hub {
             aftermath.detached = Some(Arc::clone(session));
         }
         self.append(frame);
-        drop(sessions);
+        // The map stays locked: what is written down about the Will must come before what a
+        // returning client brings, and what is given back must not be the next connection's.
         self.clean_up(now, limits, aftermath, batch);
     }
 
@@ -319,7 +322,7 @@ impl Hub {
         aftermath.ended = Some(Arc::clone(session));
     }
 
-    /// Needs locks below that of the session map, and none held below it.
+    /// Takes locks below that of the session map, which the caller may hold.
     fn clean_up(&self, now: Now, limits: &Limits, aftermath: Aftermath, batch: &mut Batch) {
         let durable = aftermath.done.is_some();
         if let Some(session) = &aftermath.ended {
@@ -372,6 +375,7 @@ impl Hub {
         let mut state = session.lock();
         let queue = core::mem::take(&mut state.queue);
         let inflight = core::mem::take(&mut state.inflight);
+        state.recharge_messages();
         state.cursors = Vec::new();
         drop(state);
         if !durable {
@@ -395,10 +399,10 @@ impl Hub {
         if limits.queue_qos0 {
             return;
         }
-        let dropped = session
-            .lock()
-            .queue
-            .extract(|delivery| delivery.counter == 0);
+        let mut state = session.lock();
+        let dropped = state.queue.extract(|delivery| delivery.counter == 0);
+        state.recharge_messages();
+        drop(state);
         for delivery in dropped {
             self.record_drop(
                 now,
@@ -429,6 +433,7 @@ impl Hub {
         self.end(session, &mut state, true, &mut aftermath);
         drop(state);
         sessions.remove(session.client_id.as_str());
+        // It counts for nobody any more: the next session of this client has another key.
         drop(sessions);
         self.clean_up(now, limits, aftermath, batch);
     }

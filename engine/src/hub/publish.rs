@@ -219,7 +219,10 @@ impl Hub {
         }
         batch.matches.iter().any(|found| match &found.route {
             Route::Session(session, _) => is_full(limits, &session.lock(), message.size()),
-            Route::Share(_) => false,
+            // Nobody is given a message while others wait.
+            Route::Share(share) => {
+                share.with(|state| !state.is_empty() && state.is_full(limits, message))
+            }
         })
     }
 
@@ -260,6 +263,7 @@ impl Hub {
                 &oldest.message,
             );
             self.forget(session, state, &oldest, Removal::Overflow);
+            self.complete_shared(&oldest);
         }
         let durable = state.is_persistent() && !at_most_once;
         let counter = if at_most_once {
@@ -303,6 +307,7 @@ impl Hub {
         state
             .queue
             .push(delivery, || self.journal.watermark().durable());
+        state.recharge_messages();
         self.expect_expiry(now, session, state, message.expires_at);
         match state.schedule() {
             Some(wake) => batch.wakes.push(wake),
@@ -334,7 +339,7 @@ impl Hub {
     }
 }
 
-fn is_full(limits: &Limits, state: &State, size: usize) -> bool {
+pub(super) fn is_full(limits: &Limits, state: &State, size: usize) -> bool {
     state.queue.len() >= limits.queue_messages || state.queue.bytes() + size > limits.queue_bytes
 }
 

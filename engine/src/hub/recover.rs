@@ -32,6 +32,18 @@ pub struct DurableState {
     retained_version: u64,
     shares: BTreeMap<ShareId, BTreeMap<u64, Arc<Message>>>,
     early: Early,
+    last_key: LastKey,
+}
+
+/// The last key that a session had: none is given out twice.
+#[derive(Clone, Copy, Debug, Default)]
+struct LastKey(u64);
+
+/// It's no state: sessions that were never durable raise it too.
+impl PartialEq for LastKey {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
 }
 
 /// Entries that wait for another one.
@@ -106,6 +118,7 @@ impl DurableState {
                 expiry_s,
                 will,
             } => {
+                self.last_key.0 = self.last_key.0.max(session.0);
                 self.sessions
                     .insert(session, SessionRecord::new(origin, expiry_s, will));
             }
@@ -142,11 +155,11 @@ impl DurableState {
                 settings,
                 retained_up_to,
             } => {
-                let cursor = retained_up_to.map(|up_to| (up_to, None));
-                self.sessions
-                    .get_mut(&session)?
-                    .subscriptions
-                    .insert(filter, (settings, cursor));
+                let subscriptions = &mut self.sessions.get_mut(&session)?.subscriptions;
+                let known = subscriptions.get_mut(&filter);
+                let pending = known.and_then(|(_, cursor)| cursor.take());
+                let cursor = retained_up_to.map(|up_to| (up_to, None)).or(pending);
+                subscriptions.insert(filter, (settings, cursor));
             }
             Entry::Unsubscribed { session, filter } => {
                 self.sessions
@@ -352,7 +365,10 @@ impl SessionRecord {
 impl Hub {
     /// The durable part of the state as it stands: equal to what the journal's entries add up to.
     pub fn durable_state(&self) -> DurableState {
-        let mut state = DurableState::default();
+        let mut state = DurableState {
+            last_key: LastKey(self.last_key.load(Ordering::Relaxed)),
+            ..DurableState::default()
+        };
         let mut sessions: Vec<Arc<Session>> = self.sessions.read().values().cloned().collect();
         sessions.sort_unstable_by_key(|session| session.key);
         for session in &sessions {
@@ -406,8 +422,7 @@ impl Hub {
             retained.set_version(state.retained_version);
             hub.timers.lock().set_retained(retained.next_expiry());
         }
-        let last_key = state.sessions.keys().last().map_or(0, |key| key.0);
-        hub.last_key.store(last_key, Ordering::Relaxed);
+        hub.last_key.store(state.last_key.0, Ordering::Relaxed);
         let mut sessions = Vec::new();
         for (key, record) in state.sessions {
             sessions.push(hub.restore_session(now, key, record));
@@ -474,14 +489,13 @@ impl Hub {
                     after,
                 });
             }
-            state.subscriptions.insert(filter, settings);
+            state.set_subscription(filter, settings);
         }
         state.shares = shares;
         for packet_id in record.inbound {
             state.received.insert(packet_id);
             state.received.set(packet_id, Seq::NONE);
         }
-        state.recharge();
         self.timers.lock().set(&session, &state);
         drop(state);
         (
@@ -523,6 +537,7 @@ impl Hub {
             self.expect_expiry(now, session, &mut state, delivery.message.expires_at);
             state.queue.push(delivery, || Seq::NONE);
         }
+        state.recharge_messages();
     }
 
     fn delivery_of(&self, counter: u64, copy: CopyRecord) -> Delivery {

@@ -3,7 +3,7 @@
 
 use dunlin_codec::QoS;
 
-use super::publish::{Copy, Write};
+use super::publish::{Copy, Write, is_full};
 use super::{Batch, Hub};
 use crate::drops::DropReason;
 use crate::journal::{Entry, Reference, Removal, Target};
@@ -43,9 +43,7 @@ impl Hub {
             let client_id = &message.origin.client_id;
             if message.qos == QoS::AtMostOnce {
                 self.record_drop(now, DropReason::NoMember, client_id, message);
-            } else if state.len() >= limits.share_queue_messages
-                || state.bytes() + message.size() > limits.share_queue_bytes
-            {
+            } else if state.is_full(limits, message) {
                 self.record_drop(now, DropReason::ShareQueueFull, client_id, message);
             } else {
                 let position = state.push(Arc::clone(message), durable);
@@ -102,7 +100,8 @@ impl Hub {
         let options = member.settings.options;
         let qos = message.qos.min(options.qos);
         let mut session = member.session.lock();
-        if session.ended || !session.has_room(qos) {
+        // Whom it would be dropped for isn't asked: that's for the share to decide.
+        if session.ended || !session.has_room(qos) || is_full(limits, &session, message.size()) {
             return false;
         }
         // A member whose session isn't durable leaves the message in the share's durable queue
@@ -248,6 +247,7 @@ impl Hub {
             .inflight
             .extract(|delivery| through_share(delivery) && delivery.qos == QoS::AtLeastOnce);
         returning.extend(state.queue.extract(through_share));
+        state.recharge_messages();
         drop(state);
         let mut frame = Vec::new();
         for delivery in returning.into_iter().rev() {
@@ -377,6 +377,12 @@ struct Source<'a> {
 }
 
 impl ShareState {
+    /// Whether a message that nobody takes now has to be dropped.
+    pub(super) fn is_full(&self, limits: &Limits, message: &Message) -> bool {
+        self.len() >= limits.share_queue_messages
+            || self.bytes() + message.size() > limits.share_queue_bytes
+    }
+
     /// Whether a message that nobody has taken must survive a restart.
     fn is_durable(&self) -> bool {
         self.members

@@ -43,20 +43,15 @@ impl Hub {
         // by its cursor, or newer, and routed.
         let retained = self.retained.read();
         let mut routes = self.routes.write();
-        let is_new = {
-            let state = session.lock();
-            let known = state.subscriptions.len();
-            let is_new = !state.subscriptions.contains_key(&filter);
-            if state.ended
-                || (is_new && (known >= limits.subscriptions_per_session || self.account.is_full()))
-                || (is_new && routes.subscriptions >= limits.subscriptions)
-            {
-                return ReasonCode::QuotaExceeded;
-            }
-            is_new
-        };
-        let share = self.insert_route(&mut routes, session, parsed, settings);
-        routes.subscriptions += usize::from(is_new);
+        let mut state = session.lock();
+        let known = state.subscriptions.len();
+        let is_new = !state.subscriptions.contains_key(&filter);
+        if state.ended
+            || (is_new && (known >= limits.subscriptions_per_session || self.account.is_full()))
+            || (is_new && routes.subscriptions >= limits.subscriptions)
+        {
+            return ReasonCode::QuotaExceeded;
+        }
         let retained_up_to = match (parsed.share_name, settings.options.retain_handling) {
             // No retained messages on a shared subscription.
             (None, RetainHandling::Send) => Some(retained.version()),
@@ -64,19 +59,16 @@ impl Hub {
             _ => None,
         }
         .filter(|_| !retained.is_empty());
-        let mut state = session.lock();
-        state.subscriptions.insert(Arc::clone(&filter), settings);
-        state.shares.extend(share.filter(|_| is_new));
-        state.cursors.retain(|cursor| cursor.filter != filter);
+        state.set_subscription(Arc::clone(&filter), settings);
+        // [MQTT-3.8.4-3] Without new ones to send, those still to be sent for the subscription that
+        // is replaced remain so.
         if let Some(up_to) = retained_up_to {
+            state.cursors.retain(|cursor| cursor.filter != filter);
             state.cursors.push(RetainedCursor {
                 filter: Arc::clone(&filter),
                 up_to,
                 after: None,
             });
-        }
-        if is_new {
-            state.recharge();
         }
         if state.is_persistent() {
             frame.push(Entry::Subscribed {
@@ -85,6 +77,14 @@ impl Hub {
                 settings,
                 retained_up_to,
             });
+        }
+        drop(state);
+        // After the session knows the subscription: should it end now, its end waits for the routes
+        // and finds this one.
+        let share = self.insert_route(&mut routes, session, parsed, settings);
+        routes.subscriptions += usize::from(is_new);
+        if let Some(share) = share.filter(|_| is_new) {
+            session.lock().shares.push(share);
         }
         granted(settings)
     }
@@ -109,7 +109,7 @@ impl Hub {
         let share = match routes.shares.get(&id) {
             Some(share) => Arc::clone(share),
             None => {
-                let share = Arc::new(Share::new(self.next_key(), id.clone()));
+                let share = Arc::new(Share::new(self.next_key(), id.clone(), routes.positions));
                 routes
                     .trie
                     .insert(parsed.filter, share.key, Route::Share(Arc::clone(&share)));
@@ -134,11 +134,10 @@ impl Hub {
     ) -> ReasonCode {
         let mut routes = self.routes.write();
         let mut state = session.lock();
-        if state.subscriptions.remove(filter).is_none() {
+        if !state.remove_subscription(filter) {
             return ReasonCode::NoSubscriptionExisted;
         }
         state.cursors.retain(|cursor| &*cursor.filter != filter);
-        state.recharge();
         let durable = state.is_persistent();
         let share = shared_id(filter).and_then(|id| routes.shares.get(&id).map(Arc::clone));
         if let Some(share) = &share {
@@ -182,20 +181,14 @@ impl Hub {
         if orphans.is_some() {
             routes.trie.remove(parsed.filter, share.key);
             routes.shares.remove(&id);
+            routes.positions = share.with(|state| state.positions().beyond(routes.positions));
         }
         orphans.unwrap_or_default()
     }
 
     /// Takes every route of an ended session away.
     pub(super) fn remove_routes(&self, now: Now, session: &Arc<Session>) {
-        let filters: Vec<Arc<str>> = {
-            let mut state = session.lock();
-            let filters = core::mem::take(&mut state.subscriptions)
-                .into_keys()
-                .collect();
-            state.recharge();
-            filters
-        };
+        let filters = session.lock().take_subscriptions();
         for filter in filters {
             let mut routes = self.routes.write();
             let share = shared_id(&filter).and_then(|id| routes.shares.get(&id).map(Arc::clone));

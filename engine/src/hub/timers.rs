@@ -48,10 +48,18 @@ impl Timers {
 
     /// Takes back every deadline of a session.
     pub(super) fn cancel(&mut self, key: SessionKey, state: &mut State) {
+        self.cancel_absence(key, state);
+        if let Some(at) = state.purge_at.take() {
+            self.sessions.remove(&(at, key, Due::Queue));
+        }
+    }
+
+    /// Takes back the deadlines that a session without connection has. Messages in its queue expire
+    /// with a connection too.
+    pub(super) fn cancel_absence(&mut self, key: SessionKey, state: &mut State) {
         let deadlines = [
             (state.will_at.take(), Due::Will),
             (state.expires_at.take(), Due::Session),
-            (state.purge_at.take(), Due::Queue),
         ];
         for (at, due) in deadlines {
             if let Some(at) = at {
@@ -115,6 +123,8 @@ impl Hub {
     }
 
     fn publish_delayed_will(&self, now: Now, session: &Arc<Session>, batch: &mut Batch) {
+        // Locked until the Will is written down: a client that returns comes before or after.
+        let _sessions = self.sessions.read();
         let (will, origin) = {
             let mut state = session.lock();
             if state.link.is_some() || state.will_at.is_none_or(|at| at > now.monotonic) {
@@ -183,6 +193,7 @@ impl Hub {
             self.forget(session, &state, delivery, Removal::Expired);
             self.complete_shared(delivery);
         }
+        state.recharge_messages();
         let next = state.queue.next_expiry();
         self.expect_expiry(now, session, &mut state, next);
     }

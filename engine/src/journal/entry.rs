@@ -134,7 +134,8 @@ pub enum Entry {
         filter: Arc<str>,
         /// Its options and identifier.
         settings: SubscriptionSettings,
-        /// Retained messages up to this version are still to be sent for it.
+        /// Retained messages up to this version are still to be sent for it; `None` changes nothing
+        /// about those that are to be sent for the subscription it replaces.
         retained_up_to: Option<u64>,
     },
     /// A subscription was given up.

@@ -46,6 +46,8 @@ pub struct Routes {
     pub shares: BTreeMap<ShareId, Arc<Share>>,
     /// Subscriptions of all kinds.
     pub subscriptions: usize,
+    /// What shared subscriptions without members have left behind: positions not to be used again.
+    pub positions: share::Positions,
 }
 
 impl Routes {
@@ -55,6 +57,7 @@ impl Routes {
             trie: Trie::new(seed),
             shares: BTreeMap::new(),
             subscriptions: 0,
+            positions: share::Positions::default(),
         }
     }
 }

@@ -34,7 +34,7 @@ pub struct ShareState {
     queue: VecDeque<Waiting>,
     bytes: usize,
     position: u64,
-    /// Positions below the first, given to messages that come back to the head.
+    /// The last position given to a message that came back to the head; they fall.
     returned: u64,
 }
 
@@ -68,19 +68,46 @@ pub struct ShareCopy {
     pub position: Option<u64>,
 }
 
-/// The first position given out; those of returned messages lie below.
-const FIRST_POSITION: u64 = 1 << 62;
+/// The positions that queues have given out lie between these.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Positions {
+    /// The last one at a queue's end.
+    last: u64,
+    /// The last one at a queue's head.
+    returned: u64,
+}
+
+impl Default for Positions {
+    fn default() -> Self {
+        Self {
+            last: 1 << 62,
+            returned: 1 << 62,
+        }
+    }
+}
+
+impl Positions {
+    /// These and the others.
+    #[must_use]
+    pub fn beyond(self, other: Self) -> Self {
+        Self {
+            last: self.last.max(other.last),
+            returned: self.returned.min(other.returned),
+        }
+    }
+}
 
 impl Share {
-    /// A share without members.
-    pub fn new(key: u64, id: ShareId) -> Self {
+    /// A share without members. `used` are the positions of shares that are gone: one of the same
+    /// name may still have messages with a client, whose acknowledgements name them.
+    pub fn new(key: u64, id: ShareId, used: Positions) -> Self {
         Self {
             key,
             id: Arc::new(id),
             waiting: AtomicUsize::new(0),
             state: Mutex::new(ShareState {
-                position: FIRST_POSITION,
-                returned: FIRST_POSITION,
+                position: used.last,
+                returned: used.returned,
                 ..ShareState::default()
             }),
         }
@@ -159,6 +186,14 @@ impl ShareState {
     /// Bytes that wait.
     pub const fn bytes(&self) -> usize {
         self.bytes
+    }
+
+    /// The positions given out.
+    pub const fn positions(&self) -> Positions {
+        Positions {
+            last: self.position,
+            returned: self.returned,
+        }
     }
 
     /// A position behind all others.

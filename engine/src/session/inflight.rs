@@ -59,6 +59,12 @@ impl Inflight {
         self.slots.len()
     }
 
+    /// Bytes reserved for slots, used or not.
+    #[inline]
+    pub fn reserved_bytes(&self) -> usize {
+        self.slots.capacity() * size_of::<Slot>()
+    }
+
     /// Whether nothing is in flight.
     pub fn is_empty(&self) -> bool {
         self.slots.is_empty()

@@ -88,6 +88,10 @@ pub struct State {
     pub counter: u64,
     /// When the queue is next searched for expired messages.
     pub purge_at: Option<Instant>,
+    /// What the subscriptions take.
+    subscription_bytes: usize,
+    /// What queue and in-flight messages have reserved, as last charged.
+    reserved_bytes: usize,
     charge: Charge,
 }
 
@@ -126,6 +130,8 @@ pub struct RetainedCursor {
 
 /// Bytes that a session takes besides its contents, rounded.
 const OVERHEAD_BYTES: usize = 512;
+/// What a session may have charged for messages and not use.
+const SLACK_BYTES: usize = 4096;
 /// Bytes that a subscription takes besides its filter (map entry, route), rounded.
 const SUBSCRIPTION_BYTES: usize = 160;
 
@@ -150,6 +156,8 @@ impl Session {
             will_at: None,
             counter: 0,
             purge_at: None,
+            subscription_bytes: 0,
+            reserved_bytes: 0,
             charge,
         };
         state.recharge();
@@ -174,14 +182,46 @@ impl State {
         self.expiry_s > 0
     }
 
-    /// Brings the memory account up to date after subscriptions changed.
-    pub fn recharge(&mut self) {
-        let filters: usize = self
-            .subscriptions
-            .keys()
-            .map(|filter| filter.len() + SUBSCRIPTION_BYTES)
-            .sum();
-        let bytes = OVERHEAD_BYTES + filters;
+    /// Makes or replaces a subscription.
+    pub fn set_subscription(&mut self, filter: Arc<str>, settings: SubscriptionSettings) {
+        let bytes = filter.len() + SUBSCRIPTION_BYTES;
+        if self.subscriptions.insert(filter, settings).is_none() {
+            self.subscription_bytes += bytes;
+            self.recharge();
+        }
+    }
+
+    /// Gives up a subscription; false if there was none.
+    pub fn remove_subscription(&mut self, filter: &str) -> bool {
+        let known = self.subscriptions.remove(filter).is_some();
+        if known {
+            self.subscription_bytes -= filter.len() + SUBSCRIPTION_BYTES;
+            self.recharge();
+        }
+        known
+    }
+
+    /// Gives up every subscription.
+    pub fn take_subscriptions(&mut self) -> Vec<Arc<str>> {
+        let subscriptions = core::mem::take(&mut self.subscriptions);
+        self.subscription_bytes = 0;
+        self.recharge();
+        subscriptions.into_keys().collect()
+    }
+
+    /// Brings the memory account up to date after messages came or went. Room is reserved in steps,
+    /// and a little that was given up may be needed again, so this rarely does anything.
+    #[inline]
+    pub fn recharge_messages(&mut self) {
+        let reserved = self.queue.reserved_bytes() + self.inflight.reserved_bytes();
+        if reserved > self.reserved_bytes || reserved + SLACK_BYTES < self.reserved_bytes {
+            self.reserved_bytes = reserved;
+            self.recharge();
+        }
+    }
+
+    fn recharge(&mut self) {
+        let bytes = OVERHEAD_BYTES + self.subscription_bytes + self.reserved_bytes;
         self.charge.set(bytes);
     }
 

@@ -116,6 +116,12 @@ impl Queue {
         self.len() == 0
     }
 
+    /// Bytes reserved for slots, used or not.
+    #[inline]
+    pub fn reserved_bytes(&self) -> usize {
+        (self.ready.capacity() + self.gated.capacity()) * SLOT_BYTES
+    }
+
     /// Bytes of the messages and slots in it.
     #[inline]
     pub const fn bytes(&self) -> usize {
@@ -144,6 +150,9 @@ impl Queue {
             .is_some_and(|delivery| is_open(delivery, durable))
         {
             self.ready.extend(self.gated.pop_front());
+        }
+        if self.gated.is_empty() && self.gated.capacity() > KEEP_CAPACITY {
+            self.gated.shrink_to(KEEP_CAPACITY);
         }
     }
 
@@ -216,15 +225,6 @@ impl Queue {
     /// Everything in it, lane by lane.
     pub fn iter(&self) -> impl Iterator<Item = &Delivery> {
         self.ready.iter().chain(&self.gated)
-    }
-
-    /// Puts a recovered delivery in its place by counter.
-    pub fn insert_by_counter(&mut self, delivery: Delivery) {
-        self.bytes += cost(&delivery);
-        let at = self
-            .ready
-            .partition_point(|other| other.counter < delivery.counter);
-        self.ready.insert(at, delivery);
     }
 }
 
