@@ -495,3 +495,70 @@ fn started_sessions(log: &MemoryLog) -> Vec<dunlin_engine::session::SessionKey> 
         })
         .collect()
 }
+
+#[test]
+fn a_connection_that_waits_for_the_journal_waits_once() {
+    let watermark = Arc::new(Watermark::default());
+    let log = Arc::new(MemoryLog::manual(Arc::clone(&watermark)));
+    let journal = Journal::new(Box::new(Arc::clone(&log)), watermark);
+    let hub = Hub::new(Limits::default(), journal, Arc::new(AllowAll), 1);
+    let connect = Connect {
+        expiry_s: 0,
+        ..Connect::new("c")
+    };
+    let mut client = Client::connect(&hub, at(0), &connect);
+    for id in 1..=50 {
+        client.send(&hub, at(0), &publish_with("t", 0x03, id, &[], b"x"));
+        client.receive(&hub, at(0));
+    }
+    assert_eq!(hub.journal().watermark().waiting(), 1);
+    log.make_durable();
+    assert_eq!(hub.journal().watermark().waiting(), 0);
+    client.send(&hub, at(0), &publish_with("t", 0x03, 51, &[], b"x"));
+    client.receive(&hub, at(0));
+    assert_eq!(hub.journal().watermark().waiting(), 1);
+}
+
+#[test]
+fn a_pubrel_waits_for_its_entry_also_when_messages_are_sent_again() {
+    let watermark = Arc::new(Watermark::default());
+    let log = Arc::new(MemoryLog::manual(Arc::clone(&watermark)));
+    let journal = Journal::new(Box::new(Arc::clone(&log)), watermark);
+    let hub = Hub::new(Limits::default(), journal, Arc::new(AllowAll), 1);
+    let mut client = Client::connect(&hub, at(0), &Connect::new("c"));
+    client.send(&hub, at(0), &subscribe(1, "t", 2));
+    for id in 1..=2 {
+        client.send(&hub, at(0), &publish("t", 2, id, b"x"));
+    }
+    log.make_durable();
+    assert_eq!(client.receive(&hub, at(0)).len(), 2);
+    client.lose(&hub, at(0));
+    // One at a time now, so that the second message isn't sent again yet; its PUBREC comes.
+    let narrow = Connect {
+        receive_maximum: 1,
+        ..Connect::new("c")
+    };
+    let mut client = Client::connect(&hub, at(1), &narrow);
+    log.make_durable();
+    client.send(&hub, at(1), &[0x50, 2, 0, 3]);
+    let pubrel = [0x62, 2, 0, 3];
+    let mut out = Transmit::default();
+    while client
+        .connection
+        .poll_transmit(at(1), &hub, &mut client.batch, &mut out)
+        .unwrap()
+    {}
+    assert!(!out.bytes.windows(4).any(|bytes| bytes == pubrel));
+    log.make_durable();
+    let _ = client
+        .connection
+        .poll_transmit(at(1), &hub, &mut client.batch, &mut out)
+        .unwrap();
+    assert_eq!(
+        out.bytes
+            .windows(4)
+            .filter(|bytes| *bytes == pubrel)
+            .count(),
+        1
+    );
+}

@@ -29,6 +29,7 @@ use dunlin_codec::{
 };
 
 use crate::hub::{Batch, Detach, Hub};
+use crate::journal::Seq;
 use crate::limits::Limits;
 use crate::message::Origin;
 use crate::session::Session;
@@ -90,6 +91,8 @@ pub struct Connection {
     maximum_packet_size: u32,
     phase: Phase,
     staging: Staging,
+    /// The entry at which the watermark calls, if that is still ahead.
+    called_at: Seq,
 }
 
 impl core::fmt::Debug for Connection {
@@ -169,6 +172,7 @@ impl Connection {
                 deadline: now.monotonic.plus_millis(limits.connect_timeout_ms),
             },
             staging: Staging::default(),
+            called_at: Seq::NONE,
         }
     }
 
@@ -397,7 +401,7 @@ impl Connection {
             // no more entries than the journal's bound. So does a client that doesn't read them.
             Phase::Open(_) => {
                 self.staging.waiting() > usize::from(limits.receive_maximum)
-                    || self.staging.ready_bytes() > STAGED_BYTES_MAX
+                    || self.staging.bytes() > STAGED_BYTES_MAX
                     || hub.journal().lag() > limits.journal_lag
             }
         }
@@ -407,6 +411,12 @@ impl Connection {
     /// given again after a timeout, and nothing more read until then.
     pub fn waits_for_room(&self) -> bool {
         matches!(&self.phase, Phase::Open(open) if open.refused_since.is_some())
+    }
+
+    /// Whether the session is another connection's by now, so that this one has to end even if it
+    /// can't write.
+    pub fn is_taken_over(&self) -> bool {
+        matches!(&self.phase, Phase::Open(open) if open.session.lock().epoch != open.epoch)
     }
 
     /// Whether the connection has its session.

@@ -117,7 +117,7 @@ impl Connection {
         Ok(more)
     }
 
-    /// The queue is short: what else belongs into it. True when something was added.
+    /// The queue is short: what else belongs into it. True when there may be still more.
     fn refill(
         &mut self,
         now: Now,
@@ -153,7 +153,12 @@ impl Connection {
                 .saturating_sub(limits.journal_lag))
         });
         if let Some(seq) = staged.into_iter().chain(queued).chain(lagging).min() {
-            hub.journal().watermark().wake_at(seq, &self.wake);
+            // One call at a time: a connection that is polled often must not fill the list.
+            let watermark = hub.journal().watermark();
+            if self.called_at <= watermark.durable() || seq < self.called_at {
+                self.called_at = seq;
+                watermark.wake_at(seq, &self.wake);
+            }
         }
     }
 
@@ -212,6 +217,7 @@ impl Sender<'_> {
     /// What was in flight when the last connection ended, in its order. True when the budget is
     /// spent. [MQTT-4.4.0-1] [MQTT-4.6.0-1]
     fn resend(&mut self, state: &mut State) -> bool {
+        let durable = self.hub.journal().watermark().durable();
         while state.inflight.is_resending() {
             if self.budget_is_spent() {
                 return true;
@@ -221,6 +227,8 @@ impl Sender<'_> {
                 break;
             };
             match (progress, delivery) {
+                // A PUBREC that came on this connection has its PUBREL staged.
+                (InflightState::AwaitPubcomp(seq), _) if seq > durable => {}
                 (InflightState::AwaitPubcomp(_), _) | (_, None) => self.pubrel(packet_id),
                 (_, Some(delivery)) => {
                     // [MQTT-3.3.1-1]

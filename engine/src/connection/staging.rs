@@ -27,6 +27,8 @@ struct Gated {
     pubcomps: VecDeque<WaitingAck>,
     /// CONNACK, SUBACK, UNSUBACK: encoded.
     others: VecDeque<(Seq, Vec<u8>)>,
+    /// Bytes of these.
+    other_bytes: usize,
     /// Whether the first of the others is a CONNACK: nothing leaves before it. [MQTT-3.2.0-1]
     connack: bool,
 }
@@ -111,6 +113,7 @@ impl Staging {
         } else {
             let gated = self.gated.get_or_insert_default();
             gated.connack |= matches!(packet, Packet::ConnAck(_));
+            gated.other_bytes += encoded.len();
             gated.others.push_back((seq, encoded));
         }
         true
@@ -159,6 +162,7 @@ impl Staging {
         let mut completed = 0;
         while let Some((_, encoded)) = gated.others.pop_front_if(|(seq, _)| *seq <= durable) {
             self.ready.extend_from_slice(&encoded);
+            gated.other_bytes -= encoded.len();
             gated.connack = false;
         }
         if gated.connack {
@@ -188,9 +192,10 @@ impl Staging {
         self.gated.as_ref().is_some_and(|gated| gated.connack)
     }
 
-    /// Bytes that are free to leave and haven't left.
-    pub(super) const fn ready_bytes(&self) -> usize {
-        self.ready.len()
+    /// Bytes of what is free to leave and hasn't left, and of the SUBACKs that wait.
+    pub(super) fn bytes(&self) -> usize {
+        let gated = self.gated.as_ref().map_or(0, |gated| gated.other_bytes);
+        self.ready.len() + gated
     }
 
     /// Acknowledgements that wait.

@@ -64,7 +64,13 @@ impl Watermark {
         }
     }
 
-    /// Wakes once `seq` is durable; at once if it is.
+    /// How many calls of [`Watermark::wake_at`] are still to be answered.
+    pub fn waiting(&self) -> usize {
+        self.waiting.lock().len()
+    }
+
+    /// Wakes once `seq` is durable; at once if it is. Whoever waits for `seq` already needs no
+    /// second call for it or for what comes later.
     pub fn wake_at(&self, seq: Seq, wake: &Arc<dyn Wake>) {
         let mut waiting = self.waiting.lock();
         if self.durable() >= seq {

@@ -42,6 +42,8 @@ pub struct Inflight {
     resending: bool,
     /// No counter in flight is below this one.
     floor: u64,
+    /// No counter that was ever in flight is above this one.
+    newest: u64,
 }
 
 /// The distance between the oldest and the newest delivery at which identifiers would repeat.
@@ -80,6 +82,10 @@ impl Inflight {
     /// whole round behind. [MQTT-2.2.1-4]
     #[inline]
     pub fn identifier_is_free(&mut self, counter: u64) -> bool {
+        // One that waited for the journal while others passed it: they may be a round ahead.
+        if counter < self.newest {
+            return self.position(packet_id(counter)).is_none();
+        }
         // The floor is a cheap bound; it's only searched anew when it has fallen far behind.
         if counter.saturating_sub(self.floor) >= IDENTIFIERS / 2 {
             self.floor = self
@@ -111,6 +117,7 @@ impl Inflight {
         };
         self.outstanding += usize::from(outstanding);
         self.floor = self.floor.min(delivery.counter);
+        self.newest = self.newest.max(delivery.counter);
         self.slots.push_back(Slot {
             counter: delivery.counter,
             packet_id,
@@ -168,6 +175,7 @@ impl Inflight {
     /// Puts a recovered message in flight whose PUBREC had come.
     pub fn restore_received(&mut self, counter: u64) {
         self.floor = self.floor.min(counter);
+        self.newest = self.newest.max(counter);
         self.slots.push_back(Slot {
             counter,
             packet_id: packet_id(counter),
@@ -235,5 +243,63 @@ impl Inflight {
         self.slots
             .iter()
             .map(|slot| (slot.counter, slot.state, slot.delivery.as_ref()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::memory::Account;
+    use crate::message::{ClientId, Message, Origin};
+    use crate::session::{Gate, Identifiers};
+    use crate::sync::Arc;
+    use crate::time::Instant;
+
+    fn delivery(counter: u64) -> Delivery {
+        let origin = Arc::new(Origin {
+            client_id: ClientId::new("c"),
+            user_name: None,
+            listener: "test".into(),
+        });
+        let publish = dunlin_codec::Publish {
+            dup: false,
+            qos: QoS::ExactlyOnce,
+            retain: false,
+            topic: "t",
+            packet_id: None,
+            properties: dunlin_codec::Properties::EMPTY,
+            payload: b"",
+        };
+        let account = Account::new(usize::MAX);
+        let message = Message::from_publish(&publish, "t", Instant::ZERO, &origin, &account);
+        Delivery {
+            message: Arc::new(message),
+            counter,
+            qos: QoS::ExactlyOnce,
+            retain: false,
+            gate: Gate::Open,
+            identifiers: Identifiers::None,
+            share: None,
+        }
+    }
+
+    #[test]
+    fn an_identifier_is_free_when_nothing_in_flight_has_it() {
+        let mut inflight = Inflight::default();
+        let first = inflight.push(delivery(10));
+        assert!(inflight.identifier_is_free(9 + IDENTIFIERS));
+        assert!(!inflight.identifier_is_free(10 + IDENTIFIERS));
+        assert!(inflight.complete(first).is_some());
+        assert!(inflight.identifier_is_free(10 + IDENTIFIERS));
+    }
+
+    #[test]
+    fn a_delivery_that_was_passed_by_a_whole_round_waits_for_its_identifier() {
+        let mut inflight = Inflight::default();
+        let passing = inflight.push(delivery(10 + IDENTIFIERS));
+        assert!(!inflight.identifier_is_free(10));
+        assert!(inflight.identifier_is_free(11));
+        assert!(inflight.complete(passing).is_some());
+        assert!(inflight.identifier_is_free(10));
     }
 }
