@@ -61,6 +61,8 @@ pub struct Driver {
     output: Option<Box<(Transmit, usize)>>,
     /// The deadline that is set.
     deadline: Option<Instant>,
+    /// Whether a turn ended with more to do.
+    busy: bool,
     charge: Charge,
 }
 
@@ -123,6 +125,7 @@ impl Driver {
             input: Vec::new(),
             output: None,
             deadline: None,
+            busy: false,
             charge,
         })
     }
@@ -140,6 +143,10 @@ impl Driver {
         loop {
             if let Err(end) = self.settle() {
                 return end;
+            }
+            if core::mem::take(&mut self.busy) {
+                // Others want their turn.
+                tokio::task::yield_now().await;
             }
             let end = match self.ready().await {
                 Ok(Ready::Called | Ready::Writable) => Ok(()),
@@ -159,16 +166,19 @@ impl Driver {
             .is_paused(&self.shared.hub, &self.shared.hub.limits());
         let wants_read = !paused && !self.connection.waits_for_room();
         poll_fn(|cx| {
-            if self.wake.poll(cx) {
+            let called = self.wake.poll(cx);
+            // Reading comes first: whatever else there is to do is done after it anyway, and a
+            // client that is sent messages without end has to be heard too.
+            if wants_read && let Poll::Ready(ready) = self.stream.poll_read_ready(cx) {
+                return Poll::Ready(ready.map(|()| Ready::Readable));
+            }
+            if called {
                 return Poll::Ready(Ok(Ready::Called));
             }
             if self.output.is_some()
                 && let Poll::Ready(ready) = self.stream.poll_write_ready(cx)
             {
                 return Poll::Ready(ready.map(|()| Ready::Writable));
-            }
-            if wants_read && let Poll::Ready(ready) = self.stream.poll_read_ready(cx) {
-                return Poll::Ready(ready.map(|()| Ready::Readable));
             }
             Poll::Pending
         })
@@ -190,6 +200,10 @@ impl Driver {
     fn settle_with(&mut self, scratch: &mut Scratch) -> Result<(), End> {
         self.meet_deadline(scratch)?;
         self.flush()?;
+        // [MQTT-3.1.4-3] Also if the client takes nothing more and can't be told.
+        if self.output.is_some() && self.connection.is_taken_over() {
+            return Err(End::Closed(CloseReason::SessionTakenOver));
+        }
         while self.output.is_none() {
             let more = self.transmit(scratch)?;
             // What was left unread while the connection was paused may go on now.
@@ -198,7 +212,8 @@ impl Driver {
                 break;
             }
             if more {
-                // Others want their turn: come back at once.
+                // Others want their turn: come back soon.
+                self.busy = true;
                 self.wake.wake();
                 break;
             }
@@ -254,6 +269,7 @@ impl Driver {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
             Err(error) => return Err(error.into()),
         };
+        self.busy = length == READ_BYTES;
         if !self.input.is_empty() {
             self.input
                 .extend_from_slice(scratch.input.get(..length).unwrap_or_default());
@@ -482,6 +498,8 @@ fn write_from(stream: &TcpStream, transmit: &Transmit, mut written: usize) -> io
 mod tests {
     use std::net::Ipv4Addr;
 
+    use dunlin_engine::sync::Wake as _;
+
     use super::*;
     use crate::config::Config;
     use crate::server;
@@ -492,24 +510,76 @@ mod tests {
     /// as it lasts.
     const BYTES_MAX: usize = 512;
 
-    #[tokio::test]
-    async fn the_task_of_a_connection_is_small() -> Outcome {
-        let config = Config::default();
+    /// A driver and its client's socket.
+    async fn connected(
+        shared: &Arc<Shared>,
+        config: &Config,
+    ) -> Result<(Box<Driver>, TcpStream), Box<dyn std::error::Error>> {
         let listener = config.listeners.first().ok_or("no listener")?;
-        let door = Arc::new(Door::new(listener, &config));
-        let shared = Arc::new(server::start_shared(&config)?);
+        let door = Arc::new(Door::new(listener, config));
         let socket = tokio::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
-        let stream = TcpStream::connect(socket.local_addr()?).await?;
-        let peer = stream.peer_addr()?;
+        let client = TcpStream::connect(socket.local_addr()?).await?;
+        let (stream, peer) = socket.accept().await?;
         let wake = Arc::new(TaskWake::default());
         let limits = shared.hub.limits();
         let place = shared
             .registry
             .enter(&limits, peer.ip(), &wake)
             .ok_or("no place")?;
-        let task = Driver::new(stream, peer, shared, door, wake, place).run();
-        let bytes = size_of_val(&task) + size_of::<Driver>();
+        let driver = Driver::new(stream, peer, Arc::clone(shared), door, wake, place);
+        Ok((driver, client))
+    }
+
+    #[tokio::test]
+    async fn the_task_of_a_connection_is_small() -> Outcome {
+        let config = Config::default();
+        let shared = Arc::new(server::start_shared(&config)?);
+        let (driver, _client) = connected(&shared, &config).await?;
+        let bytes = size_of_val(&driver.run()) + size_of::<Driver>();
         assert!(bytes <= BYTES_MAX, "{bytes} bytes");
+        Ok(())
+    }
+
+    #[tokio::test]
+    async fn a_client_that_is_called_for_all_the_time_is_read_from() -> Outcome {
+        let config = Config::default();
+        let shared = Arc::new(server::start_shared(&config)?);
+        let (driver, mut client) = connected(&shared, &config).await?;
+        client.write_all(&[0x10]).await?;
+        driver.stream.readable().await?;
+        driver.wake.wake();
+        assert!(matches!(driver.ready().await?, Ready::Readable));
+        Ok(())
+    }
+
+    /// The CONNECT of a 3.1.1 client "c", and a subscription to "t".
+    const HELLO: &[u8] =
+        b"\x10\x0D\x00\x04MQTT\x04\x02\x00\x00\x00\x01c\x82\x06\x00\x01\x00\x01t\x00";
+
+    #[tokio::test]
+    async fn a_client_that_takes_nothing_more_is_closed_when_it_connects_anew() -> Outcome {
+        let config = Config::default();
+        let shared = Arc::new(server::start_shared(&config)?);
+        let (driver, mut stuck) = connected(&shared, &config).await?;
+        let task = tokio::spawn(driver.run());
+        stuck.write_all(HELLO).await?;
+        stuck.readable().await?;
+        // It gets more than sockets hold, from itself, and doesn't read.
+        let mut publish = b"\x30\x83\x80\x20\x00\x01t".to_vec();
+        publish.resize(publish.len() + 512 * 1024, 0);
+        for _ in 0..24 {
+            let written = tokio::time::timeout(LINGER, stuck.write_all(&publish)).await;
+            if written.is_err() {
+                break;
+            }
+        }
+        tokio::time::sleep(LINGER).await;
+        let (driver, mut again) = connected(&shared, &config).await?;
+        let other = tokio::spawn(driver.run());
+        again.write_all(HELLO).await?;
+        tokio::time::timeout(4 * LINGER, task).await??;
+        drop(again);
+        other.await?;
         Ok(())
     }
 }
