@@ -467,23 +467,26 @@ fn a_session_key_is_not_used_again_after_a_restart() {
         .handle_bytes(at(0), &before.hub, &mut last.batch, &disconnect);
     assert!(end.is_err());
     let mut keys = started_sessions(&before.log);
-    let watermark = Arc::new(Watermark::default());
-    let log = Arc::new(MemoryLog::keeping(Arc::clone(&watermark)));
-    let journal = Journal::new(Box::new(Arc::clone(&log)), watermark);
-    let state = state_of_the_log(&before);
-    let hub = Hub::recover(
-        Limits::default(),
-        journal,
-        Arc::new(AllowAll),
-        1,
-        at(1),
-        state,
-    );
+    let Broker { hub, log } = restarted(&before, at(1));
     Client::connect(&hub, at(1), &Connect::new("new"));
     keys.extend(started_sessions(&log));
     assert_eq!(keys.len(), 3);
     keys.dedup();
     assert_eq!(keys.len(), 3, "{keys:?}");
+}
+
+/// What a restart makes of it.
+fn restarted(before: &Broker, now: Now) -> Broker {
+    let watermark = Arc::new(Watermark::default());
+    let log = Arc::new(MemoryLog::keeping(Arc::clone(&watermark)));
+    let journal = Journal::new(Box::new(Arc::clone(&log)), watermark);
+    let state = state_of_the_log(before);
+    let limits = Limits::default();
+    let hub = Hub::recover(limits, journal, Arc::new(AllowAll), 1, now, state);
+    Broker {
+        hub: Arc::new(hub),
+        log,
+    }
 }
 
 fn started_sessions(log: &MemoryLog) -> Vec<dunlin_engine::session::SessionKey> {
@@ -561,4 +564,25 @@ fn a_pubrel_waits_for_its_entry_also_when_messages_are_sent_again() {
             .count(),
         1
     );
+}
+
+#[test]
+fn a_message_expires_after_a_restart_too() {
+    let before = broker(Limits::default(), Arc::new(AllowAll));
+    let mut client = Client::connect(&before.hub, at(0), &Connect::new("c"));
+    client.send(&before.hub, at(0), &subscribe(1, "t", 2));
+    client.lose(&before.hub, at(0));
+    let mut publisher = Client::connect(&before.hub, at(0), &Connect::new("publisher"));
+    let expiry = [0x02, 0, 0, 0, 20];
+    for (flags, id) in [(0x02, 1), (0x04, 2)] {
+        let publish = publish_with("t", flags, id, &expiry, b"x");
+        publisher.send(&before.hub, at(0), &publish);
+    }
+    let visited = restarted(&before, at(1)).hub;
+    let mut client = Client::connect(&visited, at(30), &Connect::new("c"));
+    assert!(client.receive(&visited, at(30)).is_empty());
+    assert_eq!(visited.drops().count(DropReason::Expired), 2);
+    let unvisited = restarted(&before, at(1)).hub;
+    unvisited.handle_timeout(at(30), &mut Batch::default());
+    assert_eq!(unvisited.drops().count(DropReason::Expired), 2);
 }

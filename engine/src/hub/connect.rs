@@ -129,6 +129,9 @@ impl Hub {
                     });
                 }
                 self.timers.lock().cancel_absence(session.key, &mut state);
+                if state.inflight.next_expiry().is_some() {
+                    self.drop_expired(now, &session, &mut state);
+                }
                 drop(state);
                 resumed = Some(session);
             } else {

@@ -527,6 +527,7 @@ impl Hub {
             match waiting.remove(&counter) {
                 Some(copy) => {
                     let delivery = self.delivery_of(counter, copy);
+                    self.expect_expiry(now, session, &mut state, delivery.message.expires_at);
                     state.inflight.restore(delivery);
                 }
                 None => state.inflight.restore_received(counter),

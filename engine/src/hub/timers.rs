@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::{Batch, Hub};
 use crate::drops::DropReason;
 use crate::journal::{Entry, Removal};
-use crate::session::{Session, SessionKey, State};
+use crate::session::{Delivery, Session, SessionKey, State};
 use crate::sync::Arc;
 use crate::time::{Instant, Now};
 
@@ -180,9 +180,17 @@ impl Hub {
         if state.ended {
             return;
         }
-        let expired = state
-            .queue
-            .extract(|delivery| delivery.message.is_expired(now.monotonic));
+        self.drop_expired(now, session, &mut state);
+        let next = [state.queue.next_expiry(), state.inflight.next_expiry()];
+        let next = next.into_iter().flatten().min();
+        self.expect_expiry(now, session, &mut state, next);
+    }
+
+    /// Removes what has expired and wasn't sent.
+    pub(super) fn drop_expired(&self, now: Now, session: &Session, state: &mut State) {
+        let mut expired = state.inflight.extract_expired(now.monotonic);
+        let waiting = |delivery: &Delivery| delivery.message.is_expired(now.monotonic);
+        expired.extend(state.queue.extract(waiting));
         for delivery in &expired {
             self.record_drop(
                 now,
@@ -190,12 +198,10 @@ impl Hub {
                 &session.client_id,
                 &delivery.message,
             );
-            self.forget(session, &state, delivery, Removal::Expired);
+            self.forget(session, state, delivery, Removal::Expired);
             self.complete_shared(delivery);
         }
         state.recharge_messages();
-        let next = state.queue.next_expiry();
-        self.expect_expiry(now, session, &mut state, next);
     }
 
     fn purge_retained(&self, now: Now) {

@@ -9,6 +9,7 @@ use dunlin_codec::{PacketId, QoS};
 
 use crate::journal::Seq;
 use crate::session::Delivery;
+use crate::time::Instant;
 
 /// What a message in flight waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,6 +29,8 @@ struct Slot {
     state: InflightState,
     /// Whether the PUBLISH was sent on this connection and counts against Receive Maximum.
     outstanding: bool,
+    /// Whether a restart put it in flight, so that perhaps it was never sent.
+    restored: bool,
     /// Gone after PUBREC: the message is the client's then.
     delivery: Option<Delivery>,
 }
@@ -123,6 +126,7 @@ impl Inflight {
             packet_id,
             state,
             outstanding,
+            restored: !outstanding,
             delivery: Some(delivery),
         });
         packet_id
@@ -181,6 +185,7 @@ impl Inflight {
             packet_id: packet_id(counter),
             state: InflightState::AwaitPubcomp(Seq::NONE),
             outstanding: false,
+            restored: false,
             delivery: None,
         });
     }
@@ -218,6 +223,7 @@ impl Inflight {
                 return None;
             }
             slot.outstanding = true;
+            slot.restored = false;
             self.outstanding += 1;
         }
         self.resend_from += 1;
@@ -226,10 +232,30 @@ impl Inflight {
 
     /// Takes out every delivery that `wanted` picks and that wasn't handed over, oldest first.
     pub fn extract(&mut self, mut wanted: impl FnMut(&Delivery) -> bool) -> Vec<Delivery> {
+        self.extract_slots(|slot| slot.delivery.as_ref().is_some_and(&mut wanted))
+    }
+
+    /// Takes out what has expired and, for all that is known, was never sent. [MQTT-3.3.2-5]
+    pub fn extract_expired(&mut self, now: Instant) -> Vec<Delivery> {
+        self.extract_slots(|slot| {
+            let delivery = slot.delivery.as_ref().filter(|_| slot.restored);
+            delivery.is_some_and(|delivery| delivery.message.is_expired(now))
+        })
+    }
+
+    /// When the first of those expires.
+    pub fn next_expiry(&self) -> Option<Instant> {
+        let restored = self.slots.iter().filter(|slot| slot.restored);
+        restored
+            .filter_map(|slot| slot.delivery.as_ref()?.message.expires_at)
+            .min()
+    }
+
+    fn extract_slots(&mut self, mut wanted: impl FnMut(&Slot) -> bool) -> Vec<Delivery> {
         let mut out = Vec::new();
         let mut at = 0;
         while let Some(slot) = self.slots.get(at) {
-            if slot.delivery.as_ref().is_some_and(&mut wanted) {
+            if wanted(slot) {
                 out.extend(self.remove(at).and_then(|(_, delivery)| delivery));
             } else {
                 at += 1;
@@ -253,7 +279,6 @@ mod tests {
     use crate::message::{ClientId, Message, Origin};
     use crate::session::{Gate, Identifiers};
     use crate::sync::Arc;
-    use crate::time::Instant;
 
     fn delivery(counter: u64) -> Delivery {
         let origin = Arc::new(Origin {
