@@ -184,7 +184,7 @@ impl World {
                 listener: "fuzz".into(),
                 assigned_client_id_prefix: "auto-".into(),
                 response_information: Some("answers/".into()),
-                on_deny: if self.opened % 2 == 0 {
+                on_deny: if self.opened.is_multiple_of(2) {
                     OnDeny::Acknowledge
                 } else {
                     OnDeny::Disconnect

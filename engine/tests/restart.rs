@@ -1,0 +1,520 @@
+//! What a restart of the broker leaves as it was: each test runs a broker, loses the process, and
+//! goes on with a broker recovered from the frames that were durable.
+//!
+//! MQTT 5 sections 3.1.2.4, 3.1.2.5, 3.1.2.11, 3.3.1, 4.1, 4.3, 4.4, 4.5; MQTT 3.1.1 the same.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    missing_docs
+)]
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use dunlin_codec::{
+    Ack, Connect, Packet, PacketId, Properties, Property, Publish, QoS, Subscribe, Subscription,
+    SubscriptionOptions, Version, Will, decode,
+};
+use dunlin_engine::connection::{AuthOutcome, CloseReason, Connection, OnDeny, Settings, Transmit};
+use dunlin_engine::hub::{Batch, DurableState, Hub};
+use dunlin_engine::journal::{Frame, Journal, MemoryLog, Watermark};
+use dunlin_engine::limits::Limits;
+use dunlin_engine::routing::AllowAll;
+use dunlin_engine::sync::Wake;
+use dunlin_engine::time::{Instant, Now};
+
+#[derive(Default)]
+struct Bell(AtomicBool);
+
+impl Wake for Bell {
+    fn wake(&self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+/// A broker, and what its disk holds.
+struct Broker {
+    hub: Hub,
+    log: Arc<MemoryLog>,
+    /// Frames of the processes before this one.
+    earlier: Vec<Frame>,
+    now: Now,
+}
+
+impl Broker {
+    fn new() -> Self {
+        let (log, journal) = journal();
+        let hub = Hub::new(Limits::default(), journal, Arc::new(AllowAll), 1);
+        Self {
+            hub,
+            log,
+            earlier: Vec::new(),
+            now: Now::default(),
+        }
+    }
+
+    fn pass(&mut self, secs: u64) {
+        self.now.monotonic = self.now.monotonic.plus_secs(secs);
+        self.hub.handle_timeout(self.now, &mut Batch::default());
+    }
+
+    /// The process is gone; another one starts with what was durable.
+    fn restart(&mut self) {
+        self.earlier.extend(self.log.durable_frames());
+        let state = DurableState::from_frames(self.earlier.clone());
+        let (log, journal) = journal();
+        self.log = log;
+        self.hub = Hub::recover(
+            Limits::default(),
+            journal,
+            Arc::new(AllowAll),
+            1,
+            self.now,
+            state,
+        );
+        self.hub.handle_timeout(self.now, &mut Batch::default());
+    }
+}
+
+fn journal() -> (Arc<MemoryLog>, Journal) {
+    let watermark = Arc::new(Watermark::default());
+    let log = Arc::new(MemoryLog::keeping(Arc::clone(&watermark)));
+    (Arc::clone(&log), Journal::new(Box::new(log), watermark))
+}
+
+struct Client {
+    connection: Connection,
+    version: Version,
+    bell: Arc<Bell>,
+    batch: Batch,
+}
+
+/// A CONNECT that keeps its session for `expiry_s`; before MQTT 5 for ever.
+fn connect(
+    broker: &Broker,
+    version: Version,
+    client_id: &str,
+    expiry_s: u32,
+    will: Option<Will<'_>>,
+) -> (Client, Vec<String>) {
+    let settings = Arc::new(Settings {
+        listener: "test".into(),
+        assigned_client_id_prefix: "auto-".into(),
+        response_information: None,
+        on_deny: OnDeny::Acknowledge,
+    });
+    let limits = broker.hub.limits();
+    let bell = Arc::new(Bell::default());
+    let wake = Arc::clone(&bell) as Arc<dyn Wake>;
+    let connection = Connection::new(broker.now, &limits, settings, wake, [7; 16]);
+    let mut client = Client {
+        connection,
+        version,
+        bell,
+        batch: Batch::default(),
+    };
+    let properties = [Property::SessionExpiryInterval(expiry_s)];
+    client.send(
+        broker,
+        &Packet::Connect(Connect {
+            version,
+            clean_start: false,
+            keep_alive_s: 0,
+            client_id,
+            will,
+            user_name: None,
+            password: None,
+            properties: Properties::from_list(&properties),
+        }),
+    );
+    let outcome = AuthOutcome::Accepted { user_name: None };
+    client
+        .connection
+        .handle_authenticated(broker.now, &broker.hub, &mut client.batch, outcome)
+        .unwrap();
+    let received = client.receive(broker);
+    (client, received)
+}
+
+impl Client {
+    fn send(&mut self, broker: &Broker, packet: &Packet<'_>) {
+        let mut bytes = Vec::new();
+        packet.encode(self.version, &mut bytes).unwrap();
+        let taken = self
+            .connection
+            .handle_bytes(broker.now, &broker.hub, &mut self.batch, &bytes)
+            .unwrap();
+        let _ = self.connection.poll_event();
+        assert_eq!(taken, bytes.len());
+    }
+
+    /// What has come, each packet in a few words.
+    fn receive(&mut self, broker: &Broker) -> Vec<String> {
+        let mut out = Transmit::default();
+        loop {
+            let more = self
+                .connection
+                .poll_transmit(broker.now, &broker.hub, &mut self.batch, &mut out)
+                .unwrap();
+            self.batch.wake_all();
+            if !self.bell.0.swap(false, Ordering::Relaxed) && !more {
+                break;
+            }
+        }
+        let bytes: Vec<u8> = out.pieces().flatten().copied().collect();
+        let mut rest = bytes.as_slice();
+        let mut packets = Vec::new();
+        while !rest.is_empty() {
+            let (packet, length) = decode(rest, self.version, u32::MAX).unwrap();
+            packets.push(words(&packet));
+            rest = &rest[length..];
+        }
+        packets
+    }
+
+    fn exchange(&mut self, broker: &Broker, packet: &Packet<'_>) -> Vec<String> {
+        self.send(broker, packet);
+        self.receive(broker)
+    }
+
+    fn subscribe(&mut self, broker: &Broker, filter: &str, qos: QoS) {
+        let list = [Subscription {
+            filter,
+            options: SubscriptionOptions {
+                qos,
+                ..SubscriptionOptions::default()
+            },
+        }];
+        let received = self.exchange(
+            broker,
+            &Packet::Subscribe(Subscribe::new(id(1), Properties::EMPTY, &list)),
+        );
+        assert_eq!(received.first().map(String::as_str), Some("SUBACK"));
+    }
+
+    fn publish(
+        &mut self,
+        broker: &Broker,
+        topic: &str,
+        qos: QoS,
+        number: u16,
+        payload: &str,
+        marks: &str,
+    ) -> Vec<String> {
+        self.exchange(
+            broker,
+            &Packet::Publish(Publish {
+                dup: marks == "dup",
+                qos,
+                retain: marks == "retain",
+                topic,
+                packet_id: PacketId::new(number),
+                properties: Properties::EMPTY,
+                payload: payload.as_bytes(),
+            }),
+        )
+    }
+
+    fn lose(mut self, broker: &Broker) {
+        self.connection.handle_closed(
+            broker.now,
+            &broker.hub,
+            &mut self.batch,
+            CloseReason::PeerClosed,
+        );
+    }
+}
+
+fn id(number: u16) -> PacketId {
+    PacketId::new(number).unwrap()
+}
+
+fn words(packet: &Packet<'_>) -> String {
+    match packet {
+        Packet::ConnAck(connack) => format!(
+            "CONNACK {}",
+            if connack.session_present {
+                "present"
+            } else {
+                "new"
+            }
+        ),
+        Packet::SubAck(_) => "SUBACK".into(),
+        Packet::Publish(publish) => format!(
+            "PUBLISH {}={} q{} {}{}",
+            publish.topic,
+            core::str::from_utf8(publish.payload).unwrap(),
+            publish.qos.bits(),
+            publish
+                .packet_id
+                .map_or_else(|| "-".into(), |id| id.to_string()),
+            if publish.dup { " dup" } else { "" },
+        ),
+        Packet::PubAck(ack) => format!("PUBACK {}", ack.packet_id),
+        Packet::PubRec(ack) => format!("PUBREC {}", ack.packet_id),
+        Packet::PubRel(ack) => format!("PUBREL {}", ack.packet_id),
+        Packet::PubComp(ack) => format!("PUBCOMP {}", ack.packet_id),
+        other => panic!("unexpected {other:?}"),
+    }
+}
+
+/// The Packet Identifier at the end of a PUBLISH in words.
+fn packet_id(words: &str) -> PacketId {
+    let number = words.split(' ').nth(3).and_then(|text| text.parse().ok());
+    id(number.unwrap_or_else(|| panic!("no identifier in {words:?}")))
+}
+
+const VERSIONS: [Version; 2] = [Version::V4, Version::V5];
+
+#[test]
+fn a_session_survives_a_restart() {
+    for version in VERSIONS {
+        let mut broker = Broker::new();
+        let (mut subscriber, received) = connect(&broker, version, "sub", 1000, None);
+        assert_eq!(received, ["CONNACK new"]);
+        subscriber.subscribe(&broker, "a/+", QoS::AtLeastOnce);
+        broker.restart();
+        let (mut subscriber, received) = connect(&broker, version, "sub", 1000, None);
+        assert_eq!(received, ["CONNACK present"], "{version:?}");
+        let (mut publisher, _) = connect(&broker, version, "pub", 0, None);
+        publisher.publish(&broker, "a/b", QoS::AtMostOnce, 0, "x", "");
+        assert_eq!(
+            subscriber.receive(&broker),
+            ["PUBLISH a/b=x q0 -"],
+            "{version:?}"
+        );
+    }
+}
+
+#[test]
+fn queued_messages_survive_a_restart() {
+    for version in VERSIONS {
+        let mut broker = Broker::new();
+        let (mut subscriber, _) = connect(&broker, version, "sub", 1000, None);
+        subscriber.subscribe(&broker, "a/#", QoS::ExactlyOnce);
+        subscriber.lose(&broker);
+        let (mut publisher, _) = connect(&broker, version, "pub", 1000, None);
+        for (number, qos) in [
+            (1, QoS::AtLeastOnce),
+            (2, QoS::ExactlyOnce),
+            (3, QoS::AtLeastOnce),
+        ] {
+            let payload = number.to_string();
+            let received = publisher.publish(&broker, "a/b", qos, number, &payload, "");
+            assert_eq!(received.len(), 1, "{version:?}: acknowledged: {received:?}");
+        }
+        broker.restart();
+        let (_, received) = connect(&broker, version, "sub", 1000, None);
+        let messages: Vec<&str> = received
+            .iter()
+            .filter_map(|words| words.get(..15))
+            .collect();
+        assert_eq!(
+            messages,
+            [
+                "CONNACK present",
+                "PUBLISH a/b=1 q",
+                "PUBLISH a/b=2 q",
+                "PUBLISH a/b=3 q"
+            ],
+            "{version:?}"
+        );
+    }
+}
+
+#[test]
+fn retained_messages_survive_a_restart() {
+    for version in VERSIONS {
+        let mut broker = Broker::new();
+        let (mut publisher, _) = connect(&broker, version, "pub", 0, None);
+        publisher.publish(&broker, "a/kept", QoS::AtLeastOnce, 1, "old", "retain");
+        publisher.publish(&broker, "a/kept", QoS::AtLeastOnce, 1, "new", "retain");
+        publisher.publish(&broker, "a/gone", QoS::AtLeastOnce, 1, "x", "retain");
+        publisher.publish(&broker, "a/gone", QoS::AtLeastOnce, 1, "", "retain");
+        broker.restart();
+        let (mut subscriber, _) = connect(&broker, version, "sub", 0, None);
+        let list = [Subscription {
+            filter: "a/#",
+            options: SubscriptionOptions::default(),
+        }];
+        let received = subscriber.exchange(
+            &broker,
+            &Packet::Subscribe(Subscribe::new(id(1), Properties::EMPTY, &list)),
+        );
+        assert_eq!(
+            received,
+            ["SUBACK", "PUBLISH a/kept=new q0 -"],
+            "{version:?}"
+        );
+    }
+}
+
+#[test]
+fn wills_of_connected_sessions_are_published_after_a_restart() {
+    for (version, delay_s) in [(Version::V4, 0), (Version::V5, 0), (Version::V5, 20)] {
+        let mut broker = Broker::new();
+        let (mut watcher, _) = connect(&broker, version, "watch", 1000, None);
+        watcher.subscribe(&broker, "wills/#", QoS::AtLeastOnce);
+        let properties = [Property::WillDelayInterval(delay_s)];
+        let will = Will {
+            topic: "wills/lamp",
+            payload: b"gone",
+            qos: QoS::AtLeastOnce,
+            retain: false,
+            properties: Properties::from_list(&properties),
+        };
+        let (lamp, _) = connect(&broker, version, "lamp", 1000, Some(will));
+        drop(lamp);
+        broker.restart();
+        broker.pass(u64::from(delay_s / 2));
+        let (mut watcher, mut received) = connect(&broker, version, "watch", 1000, None);
+        if delay_s > 0 {
+            assert_eq!(received.len(), 1, "before its delay: {received:?}");
+            broker.pass(u64::from(delay_s));
+            received.extend(watcher.receive(&broker));
+        }
+        assert_eq!(
+            received.len(),
+            2,
+            "{version:?}, delay {delay_s}: {received:?}"
+        );
+        assert!(received[1].starts_with("PUBLISH wills/lamp=gone q1"));
+        // Once, not again at the next restart.
+        let number = packet_id(&received[1]);
+        watcher.exchange(&broker, &Packet::PubAck(Ack::new(number)));
+        broker.restart();
+        broker.pass(100);
+        let (_, received) = connect(&broker, version, "watch", 1000, None);
+        assert_eq!(
+            received,
+            ["CONNACK present"],
+            "{version:?}, delay {delay_s}"
+        );
+    }
+}
+
+#[test]
+fn session_expiry_keeps_its_deadline_across_a_restart() {
+    for (waits, present) in [(55, true), (65, false)] {
+        let mut broker = Broker::new();
+        let (mut client, _) = connect(&broker, Version::V5, "lamp", 60, None);
+        client.subscribe(&broker, "a", QoS::AtLeastOnce);
+        client.lose(&broker);
+        broker.pass(30);
+        broker.restart();
+        broker.pass(waits - 30);
+        let (_, received) = connect(&broker, Version::V5, "lamp", 60, None);
+        assert_eq!(
+            received,
+            [if present {
+                "CONNACK present"
+            } else {
+                "CONNACK new"
+            }]
+        );
+        assert_eq!(broker.now.monotonic, Instant::ZERO.plus_secs(waits));
+    }
+}
+
+#[test]
+fn a_repeated_qos_2_publish_is_known_after_a_restart() {
+    for version in VERSIONS {
+        let mut broker = Broker::new();
+        let (mut subscriber, _) = connect(&broker, version, "sub", 1000, None);
+        subscriber.subscribe(&broker, "a", QoS::ExactlyOnce);
+        let (mut publisher, _) = connect(&broker, version, "pub", 1000, None);
+        let received = publisher.publish(&broker, "a", QoS::ExactlyOnce, 9, "once", "");
+        assert_eq!(received, ["PUBREC 9"]);
+        let first = subscriber.receive(&broker);
+        assert_eq!(first.len(), 1);
+        broker.restart();
+        // PUBREC was lost with the process: the publisher sends it again.
+        let (mut publisher, _) = connect(&broker, version, "pub", 1000, None);
+        let received = publisher.publish(&broker, "a", QoS::ExactlyOnce, 9, "once", "dup");
+        assert_eq!(received, ["PUBREC 9"], "{version:?}");
+        assert_eq!(
+            publisher.exchange(&broker, &Packet::PubRel(Ack::new(id(9)))),
+            ["PUBCOMP 9"]
+        );
+        let (mut subscriber, received) = connect(&broker, version, "sub", 1000, None);
+        // The same message under the same identifier: a repetition, not a second message.
+        assert_eq!(
+            received,
+            ["CONNACK present".to_owned(), format!("{} dup", first[0])],
+            "{version:?}"
+        );
+        assert!(subscriber.receive(&broker).is_empty());
+        // After PUBREL the identifier stands for a new message, also after another restart.
+        broker.restart();
+        let (mut publisher, _) = connect(&broker, version, "pub", 1000, None);
+        publisher.publish(&broker, "a", QoS::ExactlyOnce, 9, "next", "");
+        let (_, received) = connect(&broker, version, "sub", 1000, None);
+        assert_eq!(received.len(), 3, "{version:?}: {received:?}");
+        assert!(
+            received[2].starts_with("PUBLISH a=next q2"),
+            "{version:?}: {received:?}"
+        );
+    }
+}
+
+#[test]
+fn what_was_in_flight_is_sent_again_after_a_restart() {
+    for version in VERSIONS {
+        let mut broker = Broker::new();
+        let (mut subscriber, _) = connect(&broker, version, "sub", 1000, None);
+        subscriber.subscribe(&broker, "a", QoS::ExactlyOnce);
+        let (mut publisher, _) = connect(&broker, version, "pub", 1000, None);
+        let mut sent = Vec::new();
+        for (number, qos) in [
+            (1, QoS::AtLeastOnce),
+            (2, QoS::ExactlyOnce),
+            (3, QoS::AtLeastOnce),
+        ] {
+            publisher.publish(&broker, "a", qos, number, &number.to_string(), "");
+            sent.extend(subscriber.receive(&broker));
+        }
+        assert_eq!(sent.len(), 3);
+        subscriber.exchange(&broker, &Packet::PubAck(Ack::new(packet_id(&sent[0]))));
+        broker.restart();
+        let (mut subscriber, received) = connect(&broker, version, "sub", 1000, None);
+        let again = sent[1..].iter().map(|words| format!("{words} dup"));
+        let expected: Vec<String> = ["CONNACK present".to_owned()]
+            .into_iter()
+            .chain(again)
+            .collect();
+        assert_eq!(
+            received, expected,
+            "{version:?}: same order, same identifiers, marked"
+        );
+        assert!(subscriber.receive(&broker).is_empty());
+    }
+}
+
+#[test]
+fn pubrel_is_sent_again_after_a_restart() {
+    for version in VERSIONS {
+        let mut broker = Broker::new();
+        let (mut subscriber, _) = connect(&broker, version, "sub", 1000, None);
+        subscriber.subscribe(&broker, "a", QoS::ExactlyOnce);
+        let (mut publisher, _) = connect(&broker, version, "pub", 1000, None);
+        publisher.publish(&broker, "a", QoS::ExactlyOnce, 1, "x", "");
+        let sent = subscriber.receive(&broker);
+        let number = packet_id(&sent[0]);
+        let expected = format!("PUBREL {number}");
+        let received = subscriber.exchange(&broker, &Packet::PubRec(Ack::new(number)));
+        assert_eq!(received, [expected.as_str()]);
+        broker.restart();
+        let (mut subscriber, received) = connect(&broker, version, "sub", 1000, None);
+        assert_eq!(
+            received,
+            ["CONNACK present", expected.as_str()],
+            "{version:?}: not the PUBLISH"
+        );
+        subscriber.exchange(&broker, &Packet::PubComp(Ack::new(number)));
+        broker.restart();
+        let (_, received) = connect(&broker, version, "sub", 1000, None);
+        assert_eq!(received, ["CONNACK present"], "{version:?}: completed");
+    }
+}
