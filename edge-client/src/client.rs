@@ -28,6 +28,8 @@ const INCOMING: usize = 256;
 const READ: usize = 8 * 1024;
 /// With so many bytes unwritten nothing more is taken from the session.
 const UNWRITTEN_MAX: usize = 64 * 1024;
+/// How long the server may take to close after the good-bye.
+const LINGER: Duration = Duration::from_secs(1);
 
 type OurSession = Session<Vec<u8>, OUTGOING, INCOMING>;
 
@@ -138,7 +140,8 @@ impl Client {
     }
 
     /// Waits for the next packet that comes from the server and gives what it says, if anything; in the
-    /// meantime sends what is to be sent, and keeps the connection alive. Cancel-safe.
+    /// meantime sends what is to be sent, and keeps the connection alive. `None` comes when everything was
+    /// written too, so that commands that found the outbox full can be tried again. Cancel-safe.
     ///
     /// After [`Event::Refused`] and [`Event::Disconnected`] the next call gives `Closed`.
     ///
@@ -149,6 +152,9 @@ impl Client {
         self.taken = 0;
         if let Some(event) = self.session.poll_event() {
             return Ok(Some(event));
+        }
+        if self.stream.is_none() {
+            return Err(ClientError::NotConnected);
         }
         if let Err(error) = self.until_packet().await {
             self.close();
@@ -173,7 +179,7 @@ impl Client {
         }
     }
 
-    /// Until the session has something to take from what was received.
+    /// Until the session has something to take from what was received, or everything was written.
     async fn until_packet(&mut self) -> Result<(), ClientError> {
         loop {
             let now = self.now();
@@ -202,6 +208,9 @@ impl Client {
                 }
                 written = writer.write(&self.unwritten), if !self.unwritten.is_empty() => {
                     self.unwritten.drain(..written?);
+                    if self.unwritten.is_empty() {
+                        return Ok(());
+                    }
                 }
                 () = sleep_until(deadline) => {}
             }
@@ -253,17 +262,52 @@ impl Client {
     /// When there is no connection, or it fails on the way.
     pub async fn disconnect(&mut self, reason_code: ReasonCode) -> Result<(), ClientError> {
         let now = self.now();
-        if self.session.disconnect(now, reason_code).is_err() {
-            self.close();
-            return Err(ClientError::NotConnected);
-        }
-        loop {
-            match self.event().await {
-                Ok(_) => {}
-                Err(ClientError::Closed) => return Ok(()),
-                Err(error) => return Err(error),
+        let outcome = if self.session.disconnect(now, reason_code).is_ok() {
+            let leaving = tokio::time::timeout(self.response_timeout, self.leave(now)).await;
+            leaving.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
+        } else {
+            Err(io::ErrorKind::NotConnected.into())
+        };
+        self.close();
+        Ok(outcome?)
+    }
+
+    /// Writes the good-bye and lets the server close first: if the socket were closed with bytes unread, the
+    /// good-bye could be lost.
+    async fn leave(&mut self, now: Instant) -> io::Result<()> {
+        let Self {
+            session,
+            stream,
+            unwritten,
+            ..
+        } = self;
+        let stream = stream.as_mut().ok_or(io::ErrorKind::NotConnected)?;
+        let (mut reader, mut writer) = stream.split();
+        let write = async {
+            loop {
+                stage(session, unwritten, now);
+                if unwritten.is_empty() {
+                    return writer.shutdown().await;
+                }
+                writer.write_all(unwritten).await?;
+                unwritten.clear();
             }
+        };
+        let read = async {
+            let mut unwanted = vec![0; READ];
+            while reader.read(&mut unwanted).await? > 0 {}
+            io::Result::Ok(())
+        };
+        tokio::pin!(read);
+        tokio::select! {
+            biased;
+            written = write => written?,
+            // Closed by the server before it knew.
+            closed = &mut read => return closed.and(Err(io::ErrorKind::ConnectionReset.into())),
         }
+        // Whatever comes of it now: the server has the good-bye, or is gone.
+        drop(tokio::time::timeout(LINGER, read).await);
+        Ok(())
     }
 
     /// Closes the connection without a good-bye: the server publishes the Will. The session goes on with

@@ -4,8 +4,11 @@
 //! its own. Standard output carries what was asked for; messages go to standard error.
 
 mod check_config;
+mod client;
 mod print_config;
+mod publish;
 mod serve;
+mod subscribe;
 
 use std::ffi::OsString;
 use std::fmt;
@@ -18,13 +21,15 @@ use clap::{Args, Parser, Subcommand};
 use crate::config::{Environment, Flags, Sources};
 
 /// How a command ended. The codes are those of sysexits, but for usage errors, which are 2 as in
-/// most programs.
+/// most programs, and for the time of `-W`, which is mosquitto's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Exit {
     /// Done, or stopped when asked to.
     Ok,
     /// The command line isn't understood.
     Usage,
+    /// The time that the user gave is over.
+    TimedOut,
     /// What is needed isn't there: an address to listen on, or a broker to connect to.
     Unavailable,
     /// The program or the system failed in a way that configuration doesn't mend.
@@ -35,19 +40,23 @@ pub enum Exit {
     Io,
     /// The data directory is in use by another broker.
     InUse,
+    /// The broker refused what a client asked for.
+    Refused,
     /// The configuration isn't valid.
     Config,
 }
 
 impl Exit {
-    const ALL: [Self; 8] = [
+    const ALL: [Self; 10] = [
         Self::Ok,
         Self::Usage,
+        Self::TimedOut,
         Self::Unavailable,
         Self::Software,
         Self::CantCreate,
         Self::Io,
         Self::InUse,
+        Self::Refused,
         Self::Config,
     ];
 
@@ -57,11 +66,13 @@ impl Exit {
         match self {
             Self::Ok => 0,
             Self::Usage => 2,
+            Self::TimedOut => 27,
             Self::Unavailable => 69,
             Self::Software => 70,
             Self::CantCreate => 73,
             Self::Io => 74,
             Self::InUse => 75,
+            Self::Refused => 77,
             Self::Config => 78,
         }
     }
@@ -71,11 +82,13 @@ impl Exit {
         match self {
             Self::Ok => "done, or stopped when asked to",
             Self::Usage => "the command line isn't understood",
+            Self::TimedOut => "the time that -W allows is over",
             Self::Unavailable => "an address can't be listened on, or a broker can't be reached",
             Self::Software => "the program or the system failed",
             Self::CantCreate => "the data directory can't be created or written",
             Self::Io => "reading or writing failed",
             Self::InUse => "the data directory is in use by another broker",
+            Self::Refused => "the broker refused a connection, subscription or message",
             Self::Config => "the configuration isn't valid",
         }
     }
@@ -112,6 +125,10 @@ enum Command {
     CheckConfig(ConfigArgs),
     /// Print the configuration in force as TOML, with the layer each value comes from
     PrintConfig(ConfigArgs),
+    /// Publish messages; options as of mosquitto_pub
+    Pub(Box<publish::PublishArgs>),
+    /// Subscribe and print what comes; options as of mosquitto_sub
+    Sub(Box<subscribe::SubscribeArgs>),
 }
 
 /// The flags of the commands that read a configuration.
@@ -190,6 +207,14 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> Exit {
         Command::Serve(args) => serve::run(args.sources(environment), &program),
         Command::CheckConfig(args) => check_config::run(&args.sources(environment)),
         Command::PrintConfig(args) => print_config::run(&args.sources(environment)),
+        Command::Pub(args) => {
+            let quiet = args.is_quiet();
+            client::exit(quiet, publish::run(*args))
+        }
+        Command::Sub(args) => {
+            let quiet = args.is_quiet();
+            client::exit(quiet, subscribe::run(*args))
+        }
     }
 }
 
@@ -247,8 +272,12 @@ mod tests {
                      --log-level debug --log-format json";
         for command in ["", "serve", "check-config", "print-config"] {
             let cli = parse(&format!("{command} {flags}"))?;
-            let (Command::Serve(args) | Command::CheckConfig(args) | Command::PrintConfig(args)) =
-                cli.command.unwrap_or(Command::Serve(cli.serve));
+            let args = match cli.command.unwrap_or(Command::Serve(cli.serve)) {
+                Command::Serve(args) | Command::CheckConfig(args) | Command::PrintConfig(args) => {
+                    args
+                }
+                other => panic!("{other:?}"),
+            };
             let sources = args.sources(Environment::default());
             let expected = Sources {
                 file: Some("a.toml".into()),
