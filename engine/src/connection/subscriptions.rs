@@ -7,6 +7,7 @@ use dunlin_codec::{
 use super::handshake::user_properties;
 use super::{CloseReason, Connection};
 use crate::hub::{Batch, Hub};
+use crate::journal::Seq;
 use crate::limits::Limits;
 use crate::sync::Arc;
 use crate::time::Now;
@@ -34,32 +35,25 @@ impl Connection {
         if open.session.lock().epoch != open.epoch {
             return Err(CloseReason::SessionTakenOver);
         }
-        let mut frame = Vec::new();
+        let mut last = Seq::NONE;
         let mut codes = Vec::new();
         for (index, wanted) in subscribe.subscriptions().enumerate() {
-            let code = if index < limits.filters_per_packet {
+            let (code, seq) = if index < limits.filters_per_packet {
                 let (session, origin) = (&open.session, &open.origin);
-                hub.subscribe(
-                    limits,
-                    session,
-                    origin,
-                    wanted,
-                    identifier.unwrap_or(0),
-                    &mut frame,
-                )
+                hub.subscribe(limits, session, origin, wanted, identifier.unwrap_or(0))
             } else {
-                ReasonCode::QuotaExceeded
+                (ReasonCode::QuotaExceeded, Seq::NONE)
             };
             codes.push(code.value());
+            last = last.max(seq);
         }
-        let seq = hub.commit_subscriptions(frame);
         let (packet_id, properties) = (subscribe.packet_id, Properties::EMPTY);
         let suback = Packet::SubAck(SubAck {
             packet_id,
             properties,
             reason_codes: &codes,
         });
-        self.stage_after(hub, seq, &suback)
+        self.stage_after(hub, last, &suback)
     }
 
     /// Answers with one reason code per Topic Filter, in their order. [MQTT-3.10.4-4]
@@ -80,30 +74,23 @@ impl Connection {
         if session.lock().epoch != open.epoch {
             return Err(CloseReason::SessionTakenOver);
         }
-        let mut frame = Vec::new();
-        let codes: Vec<u8> = unsubscribe
-            .filters()
-            .map(|filter| {
-                hub.unsubscribe(now, limits, &session, filter, &mut frame, batch)
-                    .value()
-            })
-            .collect();
-        let seq = hub.commit_subscriptions(frame);
+        let mut last = Seq::NONE;
+        let mut codes = Vec::new();
+        for filter in unsubscribe.filters() {
+            let (code, seq) = hub.unsubscribe(now, limits, &session, filter, batch);
+            codes.push(code.value());
+            last = last.max(seq);
+        }
         let (packet_id, properties) = (unsubscribe.packet_id, Properties::EMPTY);
         let unsuback = Packet::UnsubAck(UnsubAck {
             packet_id,
             properties,
             reason_codes: &codes,
         });
-        self.stage_after(hub, seq, &unsuback)
+        self.stage_after(hub, last, &unsuback)
     }
 
-    fn stage_after(
-        &mut self,
-        hub: &Hub,
-        seq: crate::journal::Seq,
-        packet: &Packet<'_>,
-    ) -> Result<(), CloseReason> {
+    fn stage_after(&mut self, hub: &Hub, seq: Seq, packet: &Packet<'_>) -> Result<(), CloseReason> {
         let durable = hub.journal().watermark().durable();
         let maximum = self.maximum_packet_size;
         if self

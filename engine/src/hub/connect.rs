@@ -436,8 +436,7 @@ impl Hub {
         self.end(session, &mut state, true, &mut aftermath);
         drop(state);
         sessions.remove(session.client_id.as_str());
-        // It counts for nobody any more: the next session of this client has another key.
-        drop(sessions);
+        // As in `detach`: its end is written down before the client's next session begins.
         self.clean_up(now, limits, aftermath, batch);
     }
 }

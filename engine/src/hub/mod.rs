@@ -6,9 +6,11 @@
 //! durable before the caller may acknowledge.
 //!
 //! Read on: `publish` (who gets a message), `connect` (sessions come and go), `subscribe`,
-//! `retained` (replay on subscribe), `shared`, `timers`, `recover` (after a restart).
+//! `retained` (replay on subscribe), `shared`, `timers`, `durable` (what survives), `recover` (after a
+//! restart).
 
 mod connect;
+mod durable;
 mod publish;
 mod recover;
 mod retained;
@@ -17,8 +19,8 @@ mod subscribe;
 mod timers;
 
 pub use connect::{ConnectRefused, ConnectRequest, Connected, Detach};
+pub use durable::DurableState;
 pub use publish::{Published, Publisher};
-pub use recover::DurableState;
 
 use std::collections::HashMap;
 

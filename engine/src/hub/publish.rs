@@ -158,13 +158,15 @@ impl Hub {
         }
         let mut references = Vec::new();
         let mut subscribers = 0;
+        let mut began_to_wait = false;
         let mut matches = core::mem::take(&mut batch.matches);
         for group in matches.chunk_by(|a, b| a.key == b.key) {
             let Some(first) = group.first() else { continue };
             match &first.route {
                 Route::Share(share) => {
                     subscribers += 1;
-                    self.offer(now, limits, share, message, &mut references, batch);
+                    began_to_wait |=
+                        self.offer(now, limits, share, message, &mut references, batch);
                 }
                 Route::Session(session, _) => {
                     let Some(copy) = merge(message, &publisher, group) else {
@@ -178,9 +180,12 @@ impl Hub {
             }
         }
         let seq = self.journal_publication(message, references, retained_version, publisher);
-        if message.qos == QoS::ExactlyOnce {
+        // A share doesn't give out what isn't in the journal: members are offered it again.
+        let exactly_once = message.qos == QoS::ExactlyOnce;
+        if exactly_once {
             message.set_gate(seq);
-            // A share doesn't give out what isn't in the journal: members are offered it again.
+        }
+        if exactly_once || began_to_wait {
             for found in &matches {
                 if let Route::Share(share) = &found.route {
                     self.dispatch(now, limits, share, batch);

@@ -1,366 +1,22 @@
-//! Durable state as plain data: what the journal's entries add up to, and a hub made from it after
-//! a restart.
-//!
-//! The same entries give the same state on any machine. An entry may stand before the one it
-//! depends on (an acknowledgement can overtake the frame of its message on the way to the log): it
-//! is kept until that one comes.
+//! The hub's durable part as plain data, and a hub made from it after a restart.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use dunlin_codec::topic::Filter;
-use dunlin_codec::{PacketId, QoS};
 
 use super::Hub;
-use crate::journal::{Entry, Frame, Journal, Reference, Seq, ShareId, Target};
+use super::durable::{CopyRecord, DurableState, LastKey, SessionRecord};
+use crate::journal::{Entry, Journal, Removal, Seq, ShareId, Target};
 use crate::limits::Limits;
 use crate::memory::Charge;
-use crate::message::{Message, Origin};
+use crate::message::Message;
 use crate::routing::{Authorize, Share, ShareCopy};
 use crate::session::{
-    Delivery, Gate, Identifiers, InflightState, NEVER_EXPIRES, RetainedCursor, Session, SessionKey,
-    SubscriptionSettings, Will,
+    Delivery, Gate, InflightState, NEVER_EXPIRES, RetainedCursor, Session, SessionKey,
 };
 use crate::sync::Arc;
 use crate::sync::atomic::Ordering;
-use crate::time::{Instant, Now};
-
-/// Everything that survives the process.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct DurableState {
-    sessions: BTreeMap<SessionKey, SessionRecord>,
-    retained: BTreeMap<Box<str>, (Arc<Message>, u64)>,
-    retained_version: u64,
-    shares: BTreeMap<ShareId, BTreeMap<u64, Arc<Message>>>,
-    early: Early,
-    last_key: LastKey,
-}
-
-/// The last key that a session had: none is given out twice.
-#[derive(Clone, Copy, Debug, Default)]
-struct LastKey(u64);
-
-/// It's no state: sessions that were never durable raise it too.
-impl PartialEq for LastKey {
-    fn eq(&self, _: &Self) -> bool {
-        true
-    }
-}
-
-/// Entries that wait for another one.
-#[derive(Clone, Debug, Default)]
-struct Early(Vec<Entry>);
-
-/// They are no state: two states are equal whatever waits.
-impl PartialEq for Early {
-    fn eq(&self, _: &Self) -> bool {
-        true
-    }
-}
-
-#[derive(Clone, Debug, PartialEq)]
-struct SessionRecord {
-    origin: Arc<Origin>,
-    expiry_s: u32,
-    /// `None` while connected.
-    detached_at: Option<Instant>,
-    will: Option<Arc<Will>>,
-    subscriptions: BTreeMap<Arc<str>, (SubscriptionSettings, Option<Cursor>)>,
-    /// By delivery counter.
-    copies: BTreeMap<u64, CopyRecord>,
-    /// Counters whose PUBREC came.
-    received: BTreeSet<u64>,
-    inbound: Vec<PacketId>,
-}
-
-/// Up to which version, behind which topic.
-type Cursor = (u64, Option<Box<str>>);
-
-#[derive(Clone, Debug, PartialEq)]
-struct CopyRecord {
-    message: Arc<Message>,
-    qos: QoS,
-    retain: bool,
-    identifiers: Identifiers,
-    share: Option<Arc<ShareId>>,
-}
-
-impl DurableState {
-    /// What these frames add up to.
-    pub fn from_frames(frames: impl IntoIterator<Item = Frame>) -> Self {
-        let mut state = Self::default();
-        for entry in frames.into_iter().flatten() {
-            state.apply(entry);
-        }
-        state
-    }
-
-    /// Applies one entry.
-    pub fn apply(&mut self, entry: Entry) {
-        let brings_copies = matches!(
-            entry,
-            Entry::Published { .. } | Entry::Assigned { .. } | Entry::GivenBack { .. }
-        );
-        if let Some(waiting) = self.try_apply(entry) {
-            self.early.0.push(waiting);
-        } else if brings_copies && !self.early.0.is_empty() {
-            for entry in core::mem::take(&mut self.early.0) {
-                self.apply(entry);
-            }
-        }
-    }
-
-    /// Gives the entry back when what it's about isn't there yet.
-    fn try_apply(&mut self, entry: Entry) -> Option<Entry> {
-        match entry {
-            Entry::SessionStarted {
-                session,
-                origin,
-                expiry_s,
-                will,
-            } => {
-                self.last_key.0 = self.last_key.0.max(session.0);
-                self.sessions
-                    .insert(session, SessionRecord::new(origin, expiry_s, will));
-            }
-            Entry::SessionResumed {
-                session,
-                origin,
-                expiry_s,
-                will,
-            } => {
-                let record = self.sessions.get_mut(&session)?;
-                (record.origin, record.expiry_s, record.will) = (origin, expiry_s, will);
-                record.detached_at = None;
-            }
-            Entry::SessionDetached {
-                session,
-                at,
-                expiry_s,
-                will_due,
-            } => {
-                let record = self.sessions.get_mut(&session)?;
-                record.detached_at = Some(at);
-                record.expiry_s = expiry_s;
-                if !will_due {
-                    record.will = None;
-                }
-            }
-            Entry::SessionEnded { session } => {
-                self.sessions.remove(&session);
-            }
-            Entry::WillDone { session } => self.sessions.get_mut(&session)?.will = None,
-            Entry::Subscribed {
-                session,
-                filter,
-                settings,
-                retained_up_to,
-            } => {
-                let subscriptions = &mut self.sessions.get_mut(&session)?.subscriptions;
-                let known = subscriptions.get_mut(&filter);
-                let pending = known.and_then(|(_, cursor)| cursor.take());
-                let cursor = retained_up_to.map(|up_to| (up_to, None)).or(pending);
-                subscriptions.insert(filter, (settings, cursor));
-            }
-            Entry::Unsubscribed { session, filter } => {
-                self.sessions
-                    .get_mut(&session)?
-                    .subscriptions
-                    .remove(&filter);
-            }
-            Entry::Published {
-                message,
-                references,
-                retained_version,
-                inbound,
-            } => {
-                if let Some(version) = retained_version {
-                    self.retain(&message, version);
-                }
-                if let Some(inbound) = inbound
-                    && let Some(record) = self.sessions.get_mut(&inbound.session)
-                {
-                    record.inbound.push(inbound.packet_id);
-                }
-                for reference in references {
-                    self.add(&message, reference);
-                }
-            }
-            Entry::Released(inbound) => {
-                self.sessions
-                    .get_mut(&inbound.session)?
-                    .inbound
-                    .retain(|id| *id != inbound.packet_id);
-            }
-            Entry::Received { session, counter } => {
-                let record = self.sessions.get_mut(&session)?;
-                if record.copies.remove(&counter).is_some() {
-                    record.received.insert(counter);
-                }
-            }
-            Entry::Removed { ref target, .. } => {
-                if self.expects(target) && self.take(target).is_none() {
-                    return Some(entry);
-                }
-            }
-            Entry::Assigned {
-                ref share,
-                position,
-                ref reference,
-            } => {
-                let from = Target::Share {
-                    share: Arc::clone(share),
-                    position,
-                };
-                match self.take(&from).flatten() {
-                    Some(message) => self.add(&message, reference.clone()),
-                    None => return Some(entry),
-                }
-            }
-            Entry::GivenBack {
-                ref share,
-                ref from,
-                position,
-            } => match self.take(from).flatten() {
-                Some(message) => {
-                    self.shares
-                        .entry(share.as_ref().clone())
-                        .or_default()
-                        .insert(position, message);
-                }
-                None if self.expects(from) => return Some(entry),
-                None => {}
-            },
-            Entry::RetainedQueued {
-                session,
-                filter,
-                copy,
-                after,
-            } => {
-                let record = self.sessions.get_mut(&session)?;
-                if let Some((_, cursor)) = record.subscriptions.get_mut(&filter) {
-                    *cursor = cursor
-                        .take()
-                        .and_then(|(up_to, _)| after.map(|after| (up_to, Some(after))));
-                }
-                if let Some((message, reference)) = copy {
-                    self.add(&message, reference);
-                }
-            }
-            Entry::RetainedExpired { topic, version } => {
-                if self
-                    .retained
-                    .get(&topic)
-                    .is_some_and(|(_, current)| *current == version)
-                {
-                    self.retained.remove(&topic);
-                }
-            }
-        }
-        None
-    }
-
-    fn retain(&mut self, message: &Arc<Message>, version: u64) {
-        self.retained_version = self.retained_version.max(version);
-        if message.payload().is_empty() {
-            self.retained.remove(message.topic());
-        } else {
-            self.retained
-                .insert(message.topic().into(), (Arc::clone(message), version));
-        }
-    }
-
-    fn add(&mut self, message: &Arc<Message>, reference: Reference) {
-        match reference.target {
-            Target::Session { session, counter } => {
-                let Some(record) = self.sessions.get_mut(&session) else {
-                    return;
-                };
-                let copy = CopyRecord {
-                    message: Arc::clone(message),
-                    qos: reference.qos,
-                    retain: reference.retain,
-                    identifiers: reference.identifiers,
-                    share: reference.share,
-                };
-                record.copies.insert(counter, copy);
-            }
-            Target::Share { share, position } => {
-                self.shares
-                    .entry(share.as_ref().clone())
-                    .or_default()
-                    .insert(position, Arc::clone(message));
-            }
-        }
-    }
-
-    /// Whether the queue that `target` names exists at all.
-    fn expects(&self, target: &Target) -> bool {
-        match target {
-            Target::Session { session, .. } => self.sessions.contains_key(session),
-            Target::Share { .. } => true,
-        }
-    }
-
-    /// Takes a copy out of its queue: its message, unless the client has it. `None` if there is no
-    /// such copy.
-    #[allow(clippy::option_option)] // absent and handed over are two things
-    fn take(&mut self, target: &Target) -> Option<Option<Arc<Message>>> {
-        match target {
-            Target::Session { session, counter } => {
-                let record = self.sessions.get_mut(session)?;
-                if record.received.remove(counter) {
-                    return Some(None);
-                }
-                record.copies.remove(counter).map(|copy| Some(copy.message))
-            }
-            Target::Share { share, position } => {
-                let queue = self.shares.get_mut(share.as_ref())?;
-                let message = queue.remove(position);
-                if queue.is_empty() {
-                    self.shares.remove(share.as_ref());
-                }
-                message.map(Some)
-            }
-        }
-    }
-}
-
-impl DurableState {
-    /// What members that aren't durable have from a share's durable queue is still there.
-    fn add_borrowed(&mut self, session: &Session) {
-        let state = session.lock();
-        let inflight = state
-            .inflight
-            .iter()
-            .filter_map(|(_, _, delivery)| delivery);
-        for delivery in state.queue.iter().chain(inflight) {
-            let Some(ShareCopy {
-                share,
-                position: Some(position),
-            }) = &delivery.share
-            else {
-                continue;
-            };
-            let queue = self.shares.entry(share.id.as_ref().clone()).or_default();
-            queue.insert(*position, Arc::clone(&delivery.message));
-        }
-    }
-}
-
-impl SessionRecord {
-    const fn new(origin: Arc<Origin>, expiry_s: u32, will: Option<Arc<Will>>) -> Self {
-        Self {
-            origin,
-            expiry_s,
-            detached_at: None,
-            will,
-            subscriptions: BTreeMap::new(),
-            copies: BTreeMap::new(),
-            received: BTreeSet::new(),
-            inbound: Vec::new(),
-        }
-    }
-}
+use crate::time::Now;
 
 impl Hub {
     /// The durable part of the state as it stands: equal to what the journal's entries add up to.
@@ -423,12 +79,14 @@ impl Hub {
             hub.timers.lock().set_retained(retained.next_expiry());
         }
         hub.last_key.store(state.last_key.0, Ordering::Relaxed);
+        hub.routes.write().positions = state.positions.0;
         let mut sessions = Vec::new();
         for (key, record) in state.sessions {
             sessions.push(hub.restore_session(now, key, record));
         }
         for (id, messages) in state.shares {
             let Some(share) = hub.routes.read().shares.get(&id).cloned() else {
+                hub.forget_share(id, messages.keys());
                 continue;
             };
             share.with(|queue| {
@@ -472,6 +130,7 @@ impl Hub {
             .insert(session.client_id.clone(), Arc::clone(&session));
         let mut state = session.lock();
         let detached_at = record.detached_at.unwrap_or(now.monotonic);
+        state.detached_at = detached_at;
         state.expiry_s = record.expiry_s;
         if record.expiry_s != NEVER_EXPIRES {
             state.expires_at = Some(detached_at.plus_secs(u64::from(record.expiry_s)));
@@ -492,11 +151,21 @@ impl Hub {
             state.set_subscription(filter, settings);
         }
         state.shares = shares;
+        state.counter = record.counter;
         for packet_id in record.inbound {
             state.received.insert(packet_id);
             state.received.set(packet_id, Seq::NONE);
         }
         self.timers.lock().set(&session, &state);
+        if record.detached_at.is_none() {
+            // After the next restart it counts from now on too.
+            self.append(vec![Entry::SessionDetached {
+                session: key,
+                at: detached_at,
+                expiry_s: state.expiry_s,
+                will_due: state.will.is_some(),
+            }]);
+        }
         drop(state);
         (
             session,
@@ -511,14 +180,6 @@ impl Hub {
     /// Packet Identifier. The rest waits in the queue.
     fn restore_copies(&self, now: Now, limits: &Limits, session: &Arc<Session>, copies: Copies) {
         let mut state = session.lock();
-        let last = copies
-            .copies
-            .keys()
-            .chain(&copies.received)
-            .max()
-            .copied()
-            .unwrap_or(0);
-        state.counter = state.counter.max(last);
         let mut counters: Vec<u64> = copies.received.iter().copied().collect();
         counters.extend(copies.copies.keys().take(usize::from(limits.inflight)));
         counters.sort_unstable();
@@ -542,9 +203,7 @@ impl Hub {
     }
 
     fn delivery_of(&self, counter: u64, copy: CopyRecord) -> Delivery {
-        let share = copy
-            .share
-            .and_then(|id| self.routes.read().shares.get(id.as_ref()).cloned());
+        let share = copy.share.map(|id| self.share_of(&id));
         Delivery {
             message: copy.message,
             counter,
@@ -552,10 +211,32 @@ impl Hub {
             retain: copy.retain,
             gate: Gate::Open,
             identifiers: copy.identifiers,
-            share: share.map(|share: Arc<Share>| ShareCopy {
+            share: share.map(|share| ShareCopy {
                 share,
                 position: None,
             }),
+        }
+    }
+
+    /// The last member had left, and the crash came before this was written down.
+    fn forget_share<'a>(&self, id: ShareId, positions: impl Iterator<Item = &'a u64>) {
+        let share = Arc::new(id);
+        let removed = positions.map(|position| Entry::Removed {
+            target: Target::Share {
+                share: Arc::clone(&share),
+                position: *position,
+            },
+            reason: Removal::ShareEnded,
+        });
+        self.append(removed.collect());
+    }
+
+    /// The share that a copy came through; one without members if it's gone.
+    fn share_of(&self, id: &ShareId) -> Arc<Share> {
+        let routes = self.routes.read();
+        match routes.shares.get(id) {
+            Some(share) => Arc::clone(share),
+            None => Arc::new(Share::new(self.next_key(), id.clone(), routes.positions)),
         }
     }
 }
@@ -582,6 +263,7 @@ fn record_of(session: &Session) -> Option<SessionRecord> {
         state.will.clone(),
     );
     record.detached_at = detached_at;
+    record.counter = state.counter;
     for (filter, settings) in &state.subscriptions {
         let cursor = state.cursors.iter().find(|cursor| cursor.filter == *filter);
         let cursor = cursor.map(|cursor| (cursor.up_to, cursor.after.clone()));
@@ -616,5 +298,27 @@ fn copy_of(delivery: &Delivery) -> CopyRecord {
             .share
             .as_ref()
             .map(|copy| Arc::clone(&copy.share.id)),
+    }
+}
+
+impl DurableState {
+    /// What members that aren't durable have from a share's durable queue is still there.
+    fn add_borrowed(&mut self, session: &Session) {
+        let state = session.lock();
+        let inflight = state
+            .inflight
+            .iter()
+            .filter_map(|(_, _, delivery)| delivery);
+        for delivery in state.queue.iter().chain(inflight) {
+            let Some(ShareCopy {
+                share,
+                position: Some(position),
+            }) = &delivery.share
+            else {
+                continue;
+            };
+            let queue = self.shares.entry(share.id.as_ref().clone()).or_default();
+            queue.insert(*position, Arc::clone(&delivery.message));
+        }
     }
 }

@@ -16,7 +16,8 @@ use crate::sync::Arc;
 use crate::time::Now;
 
 impl Hub {
-    /// A message matched a shared subscription.
+    /// A message matched a shared subscription. True when it's the first that waits: a member that
+    /// made room meanwhile has seen nothing, so [`Hub::dispatch`] must look again.
     pub(super) fn offer(
         &self,
         now: Now,
@@ -25,7 +26,7 @@ impl Hub {
         message: &Arc<Message>,
         references: &mut Vec<Reference>,
         batch: &mut Batch,
-    ) {
+    ) -> bool {
         share.with(|state| {
             let durable = message.qos > QoS::AtMostOnce && state.is_durable();
             // Nothing passes what waits already.
@@ -37,7 +38,7 @@ impl Hub {
                     position,
                 };
                 if self.assign(now, limits, state, &source, Some(references), batch) {
-                    return;
+                    return false;
                 }
             }
             let client_id = &message.origin.client_id;
@@ -51,8 +52,10 @@ impl Hub {
                 if durable {
                     references.push(share_reference(share, message, position));
                 }
+                return state.len() == 1;
             }
-        });
+            false
+        })
     }
 
     /// Gives a message to the next member with room; false when none has. Without `references` the

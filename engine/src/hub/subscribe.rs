@@ -14,8 +14,8 @@ use crate::sync::Arc;
 use crate::time::Now;
 
 impl Hub {
-    /// Makes or replaces one subscription; the entry to be written, if any, goes to `frame`.
-    /// Gives the reason code for SUBACK. [MQTT-3.8.4-3] [MQTT-3.8.4-4]
+    /// Makes or replaces one subscription. Gives the reason code for SUBACK and what SUBACK waits
+    /// for. [MQTT-3.8.4-3] [MQTT-3.8.4-4]
     pub fn subscribe(
         &self,
         limits: &Limits,
@@ -23,16 +23,15 @@ impl Hub {
         origin: &Origin,
         wanted: Subscription<'_>,
         identifier: u32,
-        frame: &mut Vec<Entry>,
-    ) -> ReasonCode {
+    ) -> (ReasonCode, Seq) {
         let Ok(parsed) = Filter::parse(wanted.filter) else {
-            return ReasonCode::TopicFilterInvalid;
+            return (ReasonCode::TopicFilterInvalid, Seq::NONE);
         };
         if levels(parsed.filter) > limits.topic_levels || wanted.filter.len() > limits.topic_bytes {
-            return ReasonCode::TopicFilterInvalid;
+            return (ReasonCode::TopicFilterInvalid, Seq::NONE);
         }
         if self.authorize(origin, Action::Subscribe, parsed.filter) == Decision::Deny {
-            return ReasonCode::NotAuthorized;
+            return (ReasonCode::NotAuthorized, Seq::NONE);
         }
         let filter: Arc<str> = wanted.filter.into();
         let settings = SubscriptionSettings {
@@ -50,7 +49,7 @@ impl Hub {
             || (is_new && (known >= limits.subscriptions_per_session || self.account.is_full()))
             || (is_new && routes.subscriptions >= limits.subscriptions)
         {
-            return ReasonCode::QuotaExceeded;
+            return (ReasonCode::QuotaExceeded, Seq::NONE);
         }
         let retained_up_to = match (parsed.share_name, settings.options.retain_handling) {
             // No retained messages on a shared subscription.
@@ -70,13 +69,15 @@ impl Hub {
                 after: None,
             });
         }
+        let mut seq = Seq::NONE;
         if state.is_persistent() {
-            frame.push(Entry::Subscribed {
+            // Under the lock: what another connection of the session does next comes after it.
+            seq = self.journal.append(vec![Entry::Subscribed {
                 session: session.key,
                 filter,
                 settings,
                 retained_up_to,
-            });
+            }]);
         }
         drop(state);
         // After the session knows the subscription: should it end now, its end waits for the routes
@@ -86,7 +87,7 @@ impl Hub {
         if let Some(share) = share.filter(|_| is_new) {
             session.lock().shares.push(share);
         }
-        granted(settings)
+        (granted(settings), seq)
     }
 
     /// Puts a route into the trie; gives the share it leads to, if it's a shared subscription.
@@ -122,6 +123,7 @@ impl Hub {
     }
 
     /// Gives up one subscription. Messages already on their way to the client are still delivered.
+    /// Gives the reason code for UNSUBACK and what UNSUBACK waits for.
     /// [MQTT-3.10.4-1] [MQTT-3.10.4-2] [MQTT-3.10.4-3]
     pub fn unsubscribe(
         &self,
@@ -129,16 +131,21 @@ impl Hub {
         limits: &Limits,
         session: &Arc<Session>,
         filter: &str,
-        frame: &mut Vec<Entry>,
         batch: &mut Batch,
-    ) -> ReasonCode {
+    ) -> (ReasonCode, Seq) {
         let mut routes = self.routes.write();
         let mut state = session.lock();
         if !state.remove_subscription(filter) {
-            return ReasonCode::NoSubscriptionExisted;
+            return (ReasonCode::NoSubscriptionExisted, Seq::NONE);
         }
         state.cursors.retain(|cursor| &*cursor.filter != filter);
-        let durable = state.is_persistent();
+        let mut seq = Seq::NONE;
+        if state.is_persistent() {
+            seq = self.journal.append(vec![Entry::Unsubscribed {
+                session: session.key,
+                filter: filter.into(),
+            }]);
+        }
         let share = shared_id(filter).and_then(|id| routes.shares.get(&id).map(Arc::clone));
         if let Some(share) = &share {
             state.shares.retain(|other| other.key != share.key);
@@ -146,17 +153,11 @@ impl Hub {
         drop(state);
         let orphans = self.remove_route(&mut routes, session, filter);
         drop(routes);
-        if durable {
-            frame.push(Entry::Unsubscribed {
-                session: session.key,
-                filter: filter.into(),
-            });
-        }
         if let Some(share) = share {
             self.discard_orphans(now, session, &share, orphans);
             self.dispatch(now, limits, &share, batch);
         }
-        ReasonCode::Success
+        (ReasonCode::Success, seq)
     }
 
     /// Takes a route out of the trie. Gives what waited in a share that lost its last member.
@@ -222,11 +223,6 @@ impl Hub {
             }
         }
         self.append(frame);
-    }
-
-    /// Appends what SUBSCRIBE or UNSUBSCRIBE changed; gives what its acknowledgement waits for.
-    pub fn commit_subscriptions(&self, frame: Vec<Entry>) -> Seq {
-        self.append(frame)
     }
 }
 

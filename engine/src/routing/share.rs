@@ -87,6 +87,14 @@ impl Default for Positions {
 }
 
 impl Positions {
+    /// The one position.
+    pub const fn only(position: u64) -> Self {
+        Self {
+            last: position,
+            returned: position,
+        }
+    }
+
     /// These and the others.
     #[must_use]
     pub fn beyond(self, other: Self) -> Self {
