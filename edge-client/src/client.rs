@@ -5,6 +5,7 @@
 
 use core::fmt;
 use core::time::Duration;
+use std::boxed::Box;
 use std::io;
 use std::vec;
 use std::vec::Vec;
@@ -22,12 +23,15 @@ use crate::time::Instant;
 
 /// How many packets wait to be sent or acknowledged, at most.
 const OUTGOING: usize = 256;
-/// How many messages of QoS 1 and 2 are under way to us, at most.
-const INCOMING: usize = 256;
+/// How many messages of QoS 1 and 2 are under way to us, at most. Before MQTT 5 a server can't be told, so
+/// this is more than servers are set to.
+const INCOMING: usize = 4096;
 /// How many bytes are read at once, at least.
 const READ: usize = 8 * 1024;
 /// With so many bytes unwritten nothing more is taken from the session.
 const UNWRITTEN_MAX: usize = 64 * 1024;
+/// With so many bytes waiting nothing more is read, if the server doesn't read either.
+const UNREAD_MAX: usize = 256 * 1024;
 /// How long the server may take to close after the good-bye.
 const LINGER: Duration = Duration::from_secs(1);
 
@@ -38,7 +42,8 @@ type OurSession = Session<Vec<u8>, OUTGOING, INCOMING>;
 /// Commands take effect while [`event`](Self::event) is awaited: **call it again and again, and let nothing
 /// else wait in its place.** A message is acknowledged at the call after the one that gave it.
 pub struct Client {
-    session: OurSession,
+    /// Not in place: it has room for all identifiers.
+    session: Box<OurSession>,
     response_timeout: Duration,
     stream: Option<TcpStream>,
     /// The session's time begins here.
@@ -111,7 +116,7 @@ impl Client {
     /// See [`OptionsError`].
     pub fn new(options: &Options<'_>, outbox_bytes: usize) -> Result<Self, OptionsError> {
         Ok(Self {
-            session: Session::new(vec![0; outbox_bytes], options)?,
+            session: Box::new(Session::new(vec![0; outbox_bytes], options)?),
             response_timeout: options.response_timeout,
             stream: None,
             began: Clock::now(),
@@ -185,11 +190,13 @@ impl Client {
             let now = self.now();
             self.session.handle_timeout(now)?;
             stage(&mut self.session, &mut self.unwritten, now);
-            if self.session.has_packet(&self.received) && self.unwritten.len() < UNWRITTEN_MAX {
-                return Ok(());
-            }
-            if self.session.is_closed() && self.unwritten.is_empty() {
+            // The server has ended it, and hears nothing any more.
+            if self.session.is_closed() {
                 return Err(ClientError::Closed);
+            }
+            let may_answer = self.unwritten.len() < UNWRITTEN_MAX;
+            if self.session.has_packet(&self.received) && may_answer {
+                return Ok(());
             }
             // So that a packet that comes slowly is noticed as a sign of life.
             if !self.session.has_packet(&self.received) && !self.received.is_empty() {
@@ -200,8 +207,10 @@ impl Client {
             let stream = self.stream.as_mut().ok_or(ClientError::NotConnected)?;
             let (mut reader, mut writer) = stream.split();
             self.received.reserve(READ);
+            // A server that reads only when it has written is read from, though not answered yet.
+            let may_read = may_answer || self.received.len() < UNREAD_MAX;
             tokio::select! {
-                read = reader.read_buf(&mut self.received), if self.unwritten.len() < UNWRITTEN_MAX => {
+                read = reader.read_buf(&mut self.received), if may_read => {
                     if read? == 0 {
                         return Err(ClientError::Closed);
                     }
@@ -331,8 +340,8 @@ fn stage(session: &mut OurSession, unwritten: &mut Vec<u8>, now: Instant) {
     while unwritten.len() < UNWRITTEN_MAX
         && let Some(bytes) = session.poll_transmit()
     {
-        unwritten.extend_from_slice(bytes);
-        let count = bytes.len();
+        let count = bytes.len().min(UNWRITTEN_MAX - unwritten.len());
+        unwritten.extend_from_slice(bytes.get(..count).unwrap_or_default());
         session.handle_transmitted(now, count);
     }
 }

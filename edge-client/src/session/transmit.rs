@@ -35,15 +35,26 @@ enum Outgoing {
 struct Control {
     bytes: [u8; Self::LENGTH_MAX],
     length: usize,
+    meaning: Meaning,
+}
+
+/// What is to be done when a control packet has left.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Meaning {
+    Acknowledgement,
+    Ping,
     /// Nothing may follow.
-    is_last: bool,
+    Disconnect,
 }
 
 impl Control {
     /// An acknowledgement with a reason code has 5 bytes, DISCONNECT with one 3.
     const LENGTH_MAX: usize = 5;
 
-    fn new(encode: impl FnOnce(&mut SliceWriter<'_>) -> Result<(), EncodeError>) -> Self {
+    fn new(
+        meaning: Meaning,
+        encode: impl FnOnce(&mut SliceWriter<'_>) -> Result<(), EncodeError>,
+    ) -> Self {
         let mut bytes = [0; Self::LENGTH_MAX];
         let mut writer = SliceWriter::new(&mut bytes);
         let encoded = encode(&mut writer);
@@ -52,7 +63,7 @@ impl Control {
         Self {
             bytes,
             length,
-            is_last: false,
+            meaning,
         }
     }
 }
@@ -86,6 +97,10 @@ where
         let Some(rest) = self.rest().map(<[u8]>::len) else {
             return;
         };
+        // A PINGREQ that waits behind a large packet isn't late as long as that goes on.
+        if let Ping::Due { since } = &mut self.ping {
+            *since = now;
+        }
         if let Some(transmission) = &mut self.transmission
             && count < rest
         {
@@ -93,9 +108,14 @@ where
             return;
         }
         self.last_sent = now;
-        match self.transmission.take().map(|done| done.packet) {
-            Some(Outgoing::Outbox) => self.outbox.sent(),
-            Some(Outgoing::Control(control)) if control.is_last => self.phase = Phase::Closed,
+        let meaning = match self.transmission.take().map(|done| done.packet) {
+            Some(Outgoing::Control(control)) => control.meaning,
+            Some(Outgoing::Outbox) => return self.outbox.sent(),
+            Some(Outgoing::Connect) | None => return,
+        };
+        match (meaning, &mut self.ping) {
+            (Meaning::Disconnect, _) => self.phase = Phase::Closed,
+            (Meaning::Ping, Ping::Awaited { since }) => *since = now,
             _ => {}
         }
     }
@@ -126,7 +146,7 @@ where
         };
         if let Ping::Due { since } = self.ping {
             self.ping = Ping::Awaited { since };
-            return Some(Outgoing::Control(Control::new(|sink| {
+            return Some(Outgoing::Control(Control::new(Meaning::Ping, |sink| {
                 dunlin_codec::Packet::PingReq.encode(self.version, sink)
             })));
         }
@@ -150,9 +170,10 @@ where
                     reason_code,
                     properties: Properties::EMPTY,
                 };
-                let mut control = Control::new(|sink| disconnect.encode(self.version, sink));
                 // [MQTT-3.14.4-1]
-                control.is_last = true;
+                let control = Control::new(Meaning::Disconnect, |sink| {
+                    disconnect.encode(self.version, sink)
+                });
                 Some(Outgoing::Control(control))
             }
             None => {
@@ -164,7 +185,7 @@ where
 
     fn acknowledgement(&self, answer: Answer) -> Outgoing {
         let ack = Ack::with_reason(answer.packet_id, answer.reason_code);
-        Outgoing::Control(Control::new(|sink| {
+        Outgoing::Control(Control::new(Meaning::Acknowledgement, |sink| {
             ack.encode(answer.packet_type, self.version, sink)
         }))
     }

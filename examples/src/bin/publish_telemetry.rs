@@ -61,7 +61,7 @@ async fn run(args: &Args) -> Result<(), Box<dyn std::error::Error>> {
     let status_topic = format!("{topic}/status");
     let client_id = format!("publish-telemetry-{host_name}");
     let options = Options {
-        // The session lives for an hour without a connection, so that nothing is lost or sent for nothing.
+        // After a lost connection of up to an hour the session goes on where it was.
         session_expiry_s: 3600,
         keep_alive_s: 30,
         will: Some(Will {

@@ -52,6 +52,29 @@ fn a_transport_that_takes_nothing_is_given_up_too() {
 }
 
 #[test]
+fn a_large_packet_on_a_slow_link_is_no_silence_as_long_as_it_goes_on() {
+    let mut dialogue = Dialogue::connected(&options(Version::V5));
+    let message = Message::new("t", &[0; 400]);
+    dialogue.session.publish(&message).unwrap();
+    let mut left = dialogue.session.poll_transmit().unwrap().len();
+    while left > 1 {
+        dialogue.pass_millis(1000);
+        dialogue.session.handle_timeout(dialogue.now).unwrap();
+        dialogue.session.handle_transmitted(dialogue.now, 1);
+        left -= 1;
+    }
+    let (_, reason) = dialogue.session.poll_timeout().unwrap();
+    assert_eq!(reason, TimeoutReason::PingResp);
+    dialogue.pass_millis(1000);
+    let sent = dialogue.drain();
+    assert_eq!(sent, [0, 0xC0, 0], "the last byte and PINGREQ");
+    let since = dialogue.now;
+    let outcome = dialogue.wait_for(TimeoutReason::PingResp);
+    assert_eq!(outcome, Err(Error::PingTimeout));
+    assert_eq!(dialogue.now.since(since).as_secs(), 10);
+}
+
+#[test]
 fn a_client_that_only_publishes_notices_a_dead_server() {
     let mut dialogue = Dialogue::connected(&options(Version::V5));
     let mut pinged = false;
