@@ -230,3 +230,10 @@ fn not_published(packet_id: u16, failure: Failure) -> Option<Event<'static>> {
 }
 
 const BOTH: [Version; 2] = [Version::V4, Version::V5];
+
+/// A board has room for so much. The figures are of this machine; a 32-bit one needs less.
+#[test]
+fn a_session_is_small() {
+    let without_buffer = size_of::<Session<[u8; 0], 4, 4>>();
+    assert!(without_buffer <= 408, "{without_buffer} bytes");
+}
