@@ -29,6 +29,8 @@ use crate::wake::TaskWake;
 const READ_BYTES: usize = 64 * 1024;
 /// A packet that has come in part and is larger than this is only waited for while there is memory.
 const PARTIAL_BYTES: usize = 4 * 1024;
+/// A task that is called all the time gives way after this many turns at least.
+const TURNS: u8 = 16;
 /// The socket is offered at most this many pieces at once.
 const PIECES: usize = 64;
 /// How long an ending connection may take to get rid of its last bytes.
@@ -140,12 +142,15 @@ impl Driver {
     }
 
     async fn serve(&mut self) -> End {
+        let mut turns = 0_u8;
         loop {
             if let Err(end) = self.settle() {
                 return end;
             }
-            if core::mem::take(&mut self.busy) {
+            turns += 1;
+            if core::mem::take(&mut self.busy) || turns == TURNS {
                 // Others want their turn.
+                turns = 0;
                 tokio::task::yield_now().await;
             }
             let end = match self.ready().await {

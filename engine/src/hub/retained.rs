@@ -141,7 +141,8 @@ impl Hub {
                 state.cursors.remove(0);
             }
         }
-        !state.cursors.is_empty() && state.queue.len() < SLICE_MESSAGES
+        // What was queued is to be sent before the next slice; others have their turn in between.
+        !found.is_empty() || (!state.cursors.is_empty() && state.queue.len() < SLICE_MESSAGES)
     }
 }
 
