@@ -99,7 +99,7 @@ fn retained_messages_survive_a_restart() {
         );
         assert_eq!(
             received,
-            ["SUBACK", "PUBLISH a/kept=new q0 -"],
+            ["SUBACK 0x00", "PUBLISH a/kept=new q0 - retain"],
             "{version:?}"
         );
     }
