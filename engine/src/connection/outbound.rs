@@ -217,7 +217,6 @@ impl Sender<'_> {
     /// What was in flight when the last connection ended, in its order. True when the budget is
     /// spent. [MQTT-4.4.0-1] [MQTT-4.6.0-1]
     fn resend(&mut self, state: &mut State) -> bool {
-        let durable = self.hub.journal().watermark().durable();
         while state.inflight.is_resending() {
             if self.budget_is_spent() {
                 return true;
@@ -227,8 +226,6 @@ impl Sender<'_> {
                 break;
             };
             match (progress, delivery) {
-                // A PUBREC that came on this connection has its PUBREL staged.
-                (InflightState::AwaitPubcomp(seq), _) if seq > durable => {}
                 (InflightState::AwaitPubcomp(_), _) | (_, None) => self.pubrel(packet_id),
                 (_, Some(delivery)) => {
                     // [MQTT-3.3.1-1]

@@ -31,6 +31,8 @@ struct Slot {
     outstanding: bool,
     /// Whether a restart put it in flight, so that perhaps it was never sent.
     restored: bool,
+    /// Whether its PUBREC came on this connection: the answer is its PUBREL.
+    answered: bool,
     /// Gone after PUBREC: the message is the client's then.
     delivery: Option<Delivery>,
 }
@@ -127,6 +129,7 @@ impl Inflight {
             state,
             outstanding,
             restored: !outstanding,
+            answered: false,
             delivery: Some(delivery),
         });
         packet_id
@@ -167,6 +170,7 @@ impl Inflight {
     pub fn received(&mut self, packet_id: PacketId, seq: impl FnOnce(u64) -> Seq) -> Option<Seq> {
         let at = self.position(packet_id)?;
         let slot = self.slots.get_mut(at)?;
+        slot.answered = true;
         if let InflightState::AwaitPubcomp(seq) = slot.state {
             return Some(seq);
         }
@@ -186,6 +190,7 @@ impl Inflight {
             state: InflightState::AwaitPubcomp(Seq::NONE),
             outstanding: false,
             restored: false,
+            answered: false,
             delivery: None,
         });
     }
@@ -196,6 +201,7 @@ impl Inflight {
         self.outstanding = 0;
         for slot in &mut self.slots {
             slot.outstanding = false;
+            slot.answered = false;
         }
         self.resend_from = 0;
         self.resending = !self.slots.is_empty();
@@ -213,8 +219,14 @@ impl Inflight {
         &mut self,
         window: usize,
     ) -> Option<(PacketId, InflightState, Option<&Delivery>)> {
-        let at = self.resend_from;
-        let Some(slot) = self.slots.get_mut(at) else {
+        while self
+            .slots
+            .get(self.resend_from)
+            .is_some_and(|slot| slot.answered)
+        {
+            self.resend_from += 1;
+        }
+        let Some(slot) = self.slots.get_mut(self.resend_from) else {
             self.resending = false;
             return None;
         };
