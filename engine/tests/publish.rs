@@ -142,8 +142,8 @@ fn unsuback_says_what_was_there() {
     assert_eq!(client.unsubscribe(&broker, "b"), ["UNSUBACK 0x11"]);
     assert_eq!(client.unsubscribe(&broker, "a"), ["UNSUBACK 0x00"]);
     assert_eq!(client.unsubscribe(&broker, "a"), ["UNSUBACK 0x11"]);
-    client.publish(&broker, "a", AtMostOnce, 0, "x", "");
-    assert_eq!(client.receive(&broker), NOTHING);
+    let received = client.publish(&broker, "a", AtMostOnce, 0, "x", "");
+    assert_eq!(received, NOTHING);
     assert_eq!(broker.hub.figures().subscriptions, 0);
 }
 
@@ -179,8 +179,8 @@ fn no_local_keeps_a_clients_own_messages_from_it() {
     let mut other = Opening::v5("d").client(&broker);
     client.subscribe_with(&broker, "a/#", no_local, 1);
     other.subscribe_with(&broker, "a/#", no_local, 0);
-    client.publish(&broker, "a/b", ExactlyOnce, 1, "x", "");
-    assert_eq!(client.receive(&broker), NOTHING);
+    let received = client.publish(&broker, "a/b", ExactlyOnce, 1, "x", "");
+    assert_eq!(received, ["PUBREC 1"]);
     assert_eq!(other.receive(&broker), ["PUBLISH a/b=x q2 2"]);
     // Another subscription of its own counts, with its own QoS and identifier alone.
     client.subscribe_with(&broker, "a/b", at(AtMostOnce), 2);
