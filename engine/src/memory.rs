@@ -66,6 +66,16 @@ impl Charge {
         }
     }
 
+    /// What is charged to.
+    pub fn account(&self) -> &Account {
+        &self.account
+    }
+
+    /// The amount.
+    pub const fn bytes(&self) -> usize {
+        self.bytes
+    }
+
     /// Changes the amount.
     pub fn set(&mut self, bytes: usize) {
         if bytes == self.bytes {

@@ -24,6 +24,9 @@ fn will<'a>(properties: &'a [Property<'a>]) -> Will<'a> {
     }
 }
 
+/// How a client leaves.
+type End = fn(Client, &Broker);
+
 fn watcher(broker: &Broker) -> Client {
     let mut watcher = Opening::v5("watcher").kept(u32::MAX).client(broker);
     watcher.subscribe(broker, "#", QoS::ExactlyOnce);
@@ -32,7 +35,7 @@ fn watcher(broker: &Broker) -> Client {
 
 #[test]
 fn every_end_but_a_normal_disconnect_publishes_the_will() {
-    let ends: [(&str, bool, fn(Client, &Broker)); 6] = [
+    let ends: [(&str, bool, End); 6] = [
         ("lost", true, |client, broker| client.lose(broker)),
         ("normal", false, |client, broker| {
             client.disconnect(broker, ReasonCode::Success, &[]);

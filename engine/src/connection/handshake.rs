@@ -313,8 +313,11 @@ impl Connection {
             receive_maximum: limits.receive_maximum,
             refused_since: None,
             retried_at: now.monotonic,
-            aliases_in: AliasesIn::new(limits.topic_aliases_in),
-            aliases_out: AliasesOut::new(pending.topic_alias_maximum.min(limits.topic_aliases_out)),
+            aliases_in: AliasesIn::new(limits.topic_aliases_in, hub.account()),
+            aliases_out: AliasesOut::new(
+                pending.topic_alias_maximum.min(limits.topic_aliases_out),
+                hub.account(),
+            ),
         }));
         let settings = Arc::clone(&self.settings);
         let properties = connack_properties(&settings, limits, pending, expiry_s, keep_alive_s);

@@ -32,8 +32,8 @@ impl Connection {
             if let Some(alias) = publish.topic_alias() {
                 if topic.is_empty() {
                     topic = open.aliases_in.topic(alias).ok_or(ALIAS_UNSET)?;
-                } else if !open.aliases_in.set(alias, topic) {
-                    return Err(CloseReason::TopicAliasInvalid);
+                } else {
+                    open.aliases_in.set(alias, topic)?;
                 }
             }
         }

@@ -141,7 +141,14 @@ impl Hub {
             }
         }
         // Before the connection has its session: what a Will or an end writes down comes first.
+        let is_durable = aftermath.done.is_some();
         self.clean_up(now, limits, aftermath, batch);
+        // CONNACK promises that nothing of an ended session comes back.
+        let after = if is_durable {
+            self.journal.appended()
+        } else {
+            Seq::NONE
+        };
         let session_present = resumed.is_some();
         let session = resumed.unwrap_or_else(|| {
             let charge = Charge::new(&self.account, 0);
@@ -154,7 +161,8 @@ impl Hub {
         if !session_present {
             sessions.insert(request.origin.client_id.clone(), Arc::clone(&session));
         }
-        let connected = self.attach(session, session_present, request);
+        let mut connected = self.attach(session, session_present, request);
+        connected.seq = connected.seq.max(after);
         drop(sessions);
         if session_present {
             self.pull_all_shares(now, limits, &connected.session, batch);

@@ -50,6 +50,8 @@ pub(super) struct Copy<'a> {
     pub(super) retain: bool,
     pub(super) identifiers: Identifiers,
     pub(super) share: Option<ShareCopy>,
+    /// An entry that must be durable before the copy leaves.
+    pub(super) after: Seq,
 }
 
 /// How a durable copy gets into the journal.
@@ -277,8 +279,14 @@ impl Hub {
             state.next_counter()
         };
         // A delivery at QoS 2 may not leave before its own identifier is durable.
-        let gated = message.is_gated() || (durable && copy.qos == QoS::ExactlyOnce);
-        let mut gate = if gated { Gate::Message } else { Gate::Open };
+        let after = copy.after;
+        let gated =
+            message.is_gated() || after > Seq::NONE || (durable && copy.qos == QoS::ExactlyOnce);
+        let mut gate = match gated {
+            true if after > Seq::NONE => Gate::Entry(after),
+            true => Gate::Message,
+            false => Gate::Open,
+        };
         if durable {
             let reference = Reference {
                 target: Target::Session {
@@ -380,5 +388,6 @@ fn merge<'a>(
         retain: message.retain && retain_as_published,
         identifiers,
         share: None,
+        after: Seq::NONE,
     })
 }

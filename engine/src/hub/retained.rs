@@ -12,7 +12,7 @@ use dunlin_codec::topic::Filter;
 
 use super::publish::{Copy, Write};
 use super::{Batch, Hub};
-use crate::journal::Entry;
+use crate::journal::{Entry, Seq};
 use crate::limits::Limits;
 use crate::message::Message;
 use crate::routing::topic_map::ScanEnd;
@@ -105,6 +105,7 @@ impl Hub {
                 retain: true,
                 identifiers,
                 share: None,
+                after: Seq::NONE,
             };
             let entry = |reference| Entry::RetainedQueued {
                 session: session.key,

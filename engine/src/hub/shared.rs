@@ -6,7 +6,7 @@ use dunlin_codec::QoS;
 use super::publish::{Copy, Write, is_full};
 use super::{Batch, Hub};
 use crate::drops::DropReason;
-use crate::journal::{Entry, Reference, Removal, Target};
+use crate::journal::{Entry, Reference, Removal, Seq, Target};
 use crate::limits::Limits;
 use crate::message::Message;
 use crate::routing::share::{Member, ShareState, Waiting};
@@ -112,6 +112,24 @@ impl Hub {
         // [MQTT-4.8.2-5]
         let moves = session.is_persistent() && qos > QoS::AtMostOnce;
         let keeps = position.filter(|_| !moves && qos == QoS::AtLeastOnce);
+        let mut after = Seq::NONE;
+        if let (None, Some(position)) = (&references, position)
+            && !moves
+            && keeps.is_none()
+        {
+            let target = Target::Share {
+                share: Arc::clone(&share.id),
+                position,
+            };
+            let removed = self.journal.append(vec![Entry::Removed {
+                target,
+                reason: Removal::Acknowledged,
+            }]);
+            // Delivered before, it would go to another member after a crash.
+            if qos == QoS::ExactlyOnce {
+                after = removed;
+            }
+        }
         let mut identifiers = Identifiers::None;
         identifiers.push(member.settings.identifier);
         let copy = Copy {
@@ -123,6 +141,7 @@ impl Hub {
                 share: Arc::clone(share),
                 position: keeps,
             }),
+            after,
         };
         let assigned = |reference| match position {
             Some(position) => Entry::Assigned {
@@ -154,21 +173,8 @@ impl Hub {
             return false;
         }
         drop(session);
-        match (references, position) {
-            (Some(references), _) => {
-                references.extend(keeps.map(|position| share_reference(share, message, position)));
-            }
-            (None, Some(position)) if !moves && keeps.is_none() => {
-                let target = Target::Share {
-                    share: Arc::clone(&share.id),
-                    position,
-                };
-                self.append(vec![Entry::Removed {
-                    target,
-                    reason: Removal::Acknowledged,
-                }]);
-            }
-            _ => {}
+        if let Some(references) = references {
+            references.extend(keeps.map(|position| share_reference(share, message, position)));
         }
         true
     }
@@ -257,11 +263,12 @@ impl Hub {
             let Some(copy) = &delivery.share else {
                 continue;
             };
+            let mut keeps = durable || copy.position.is_some();
             let back = copy.share.with(|share| {
                 if share.members.is_empty() {
                     return None;
                 }
-                let keeps = durable || copy.position.is_some();
+                keeps = keeps || share.is_durable();
                 Some(share.push_returned(Arc::clone(&delivery.message), keeps))
             });
             let from = match copy.position {
@@ -296,6 +303,16 @@ impl Hub {
                         target,
                         reason: Removal::ShareEnded,
                     }));
+                }
+                // It was taken out of the durable state, or never was in it.
+                (Some(position), None) if keeps => {
+                    let message = Arc::clone(&delivery.message);
+                    frame.push(Entry::Published {
+                        references: vec![share_reference(&copy.share, &message, position)],
+                        message,
+                        retained_version: None,
+                        inbound: None,
+                    });
                 }
                 (Some(_), None) => {}
             }

@@ -135,6 +135,11 @@ const SLACK_BYTES: usize = 4096;
 /// Bytes that a subscription takes besides its filter (map entry, route), rounded.
 const SUBSCRIPTION_BYTES: usize = 160;
 
+/// What a subscription takes: its filter is kept by the session and, level by level, by the routes.
+const fn subscription_bytes(filter: &str) -> usize {
+    2 * filter.len() + SUBSCRIPTION_BYTES
+}
+
 impl Session {
     /// A new session without connection and contents.
     pub fn new(key: SessionKey, origin: Arc<Origin>, charge: Charge) -> Self {
@@ -184,7 +189,7 @@ impl State {
 
     /// Makes or replaces a subscription.
     pub fn set_subscription(&mut self, filter: Arc<str>, settings: SubscriptionSettings) {
-        let bytes = filter.len() + SUBSCRIPTION_BYTES;
+        let bytes = subscription_bytes(&filter);
         if self.subscriptions.insert(filter, settings).is_none() {
             self.subscription_bytes += bytes;
             self.recharge();
@@ -195,7 +200,7 @@ impl State {
     pub fn remove_subscription(&mut self, filter: &str) -> bool {
         let known = self.subscriptions.remove(filter).is_some();
         if known {
-            self.subscription_bytes -= filter.len() + SUBSCRIPTION_BYTES;
+            self.subscription_bytes -= subscription_bytes(filter);
             self.recharge();
         }
         known

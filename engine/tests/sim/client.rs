@@ -100,6 +100,8 @@ pub(crate) struct Client {
     // What lasts as long as the connection.
     unacknowledged: BTreeMap<PacketId, String>,
     session_was_present: bool,
+    /// It asked for a new session and has no answer.
+    is_fresh: bool,
     pub(crate) owed: Vec<Owed>,
     // The history.
     pub(crate) arrivals: Vec<Arrival>,
@@ -121,6 +123,7 @@ impl Client {
             connection: 0,
             unacknowledged: BTreeMap::new(),
             session_was_present: false,
+            is_fresh: false,
             owed: Vec::new(),
             arrivals: Vec::new(),
             sent: Vec::new(),
@@ -149,6 +152,12 @@ impl Client {
     pub(crate) fn connect(&mut self, now: Now, hub: &Hub, clean_start: bool) {
         self.forget_connection();
         self.connection += 1;
+        // Who has forgotten its session asks for a new one until it's answered.
+        let clean_start = clean_start || self.is_fresh;
+        if clean_start && !self.is_fresh {
+            self.is_fresh = true;
+            self.begin_session();
+        }
         let mut link = Link::open(now, hub, self.plan.version);
         let list = [
             Property::SessionExpiryInterval(self.plan.expiry_s),
@@ -177,6 +186,13 @@ impl Client {
             },
         }));
         self.link = Some(link);
+    }
+
+    fn begin_session(&mut self) {
+        self.session += 1;
+        self.outgoing.clear();
+        self.incoming.clear();
+        self.subscribed.clear();
     }
 
     fn forget_connection(&mut self) {
@@ -329,12 +345,12 @@ impl Client {
                 assert_eq!(connack.reason_code, ReasonCode::Success);
                 self.open = true;
                 self.session_was_present = connack.session_present;
-                if !connack.session_present {
-                    self.session += 1;
-                    self.outgoing.clear();
-                    self.incoming.clear();
-                    self.subscribed.clear();
+                assert!(!(self.is_fresh && connack.session_present));
+                // A session whose CONNACK was lost may be there.
+                if !self.is_fresh && (!connack.session_present || self.session == 0) {
+                    self.begin_session();
                 }
+                self.is_fresh = false;
                 answers.push(Answer::Resend);
             }
             _ if !self.open => panic!("{packet:?} before CONNACK"),

@@ -1,7 +1,7 @@
 //! A commit log on a disk that forgets what wasn't synced. It also adds up all entries, to compare.
 
 use dunlin_engine::hub::DurableState;
-use dunlin_engine::journal::{CommitLog, Frame, Seq, Watermark};
+use dunlin_engine::journal::{CommitLog, Entry, Frame, Seq, Watermark};
 use dunlin_engine::sync::{Arc, Mutex};
 
 /// When the disk says that a frame is durable.
@@ -11,8 +11,18 @@ pub(crate) enum Honesty {
     Immediate,
     /// When it was synced.
     Synced,
-    /// At once, and it isn't: the bug that a simulation must find.
+    /// At once, and it isn't: a bug that a simulation must find.
     Lying,
+    /// As `Synced`, and identifiers received at QoS 2 aren't written: another such bug.
+    ForgetsInbound,
+    /// As `Synced`, and that a subscriber has received a message isn't written: a third.
+    ForgetsReceived,
+}
+
+impl Honesty {
+    pub(crate) const fn is_honest(self) -> bool {
+        matches!(self, Self::Immediate | Self::Synced)
+    }
 }
 
 pub(crate) struct Disk {
@@ -82,6 +92,15 @@ impl Disk {
         Self::with(kept.collect(), self.honesty)
     }
 
+    pub(crate) const fn honesty(&self) -> Honesty {
+        self.honesty
+    }
+
+    /// Whether all frames add up to `state`.
+    pub(crate) fn tells(&self, state: &DurableState) -> bool {
+        self.contents.lock().replayed == *state
+    }
+
     pub(crate) fn frames(&self) -> Vec<Frame> {
         self.contents.lock().frames.clone()
     }
@@ -97,12 +116,19 @@ fn place(count: usize) -> Seq {
 }
 
 impl CommitLog for Handle {
-    fn append(&self, frame: Frame) -> Seq {
+    fn append(&self, mut frame: Frame) -> Seq {
         let Disk {
             watermark,
             honesty,
             contents,
         } = &*self.0;
+        match honesty {
+            Honesty::ForgetsInbound => forget_inbound(&mut frame),
+            Honesty::ForgetsReceived => {
+                frame.retain(|entry| !matches!(entry, Entry::Received { .. }));
+            }
+            _ => {}
+        }
         let mut contents = contents.lock();
         for entry in &frame {
             contents.replayed.apply(entry.clone());
@@ -113,9 +139,17 @@ impl CommitLog for Handle {
             contents.synced = contents.frames.len();
         }
         drop(contents);
-        if *honesty != Honesty::Synced {
+        if matches!(honesty, Honesty::Immediate | Honesty::Lying) {
             watermark.advance(seq);
         }
         seq
+    }
+}
+
+fn forget_inbound(frame: &mut Frame) {
+    for entry in frame {
+        if let Entry::Published { inbound, .. } = entry {
+            *inbound = None;
+        }
     }
 }

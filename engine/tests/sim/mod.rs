@@ -5,10 +5,12 @@
 
 #![allow(dead_code)] // each test program uses a part of it
 
+pub(crate) mod checks;
 pub(crate) mod client;
 pub(crate) mod disk;
 pub(crate) mod link;
 pub(crate) mod random;
+pub(crate) mod world;
 
 pub(crate) use client::{Client, Plan};
 pub(crate) use disk::{Disk, Honesty};
@@ -43,10 +45,11 @@ pub(crate) fn start(limits: &Limits, disk: &Arc<Disk>, now: Now) -> Hub {
 
 /// Fails unless the hub's state is what its journal says.
 pub(crate) fn assert_journal_tells_the_state(hub: &Hub, disk: &Disk) {
-    let (told, is) = (disk.replayed(), hub.durable_state());
+    let state = hub.durable_state();
     assert!(
-        told == is,
-        "the journal doesn't add up to the state\n  journal: {told:#?}\n  state: {is:#?}"
+        disk.tells(&state),
+        "the journal doesn't add up to the state\n  journal: {:#?}\n  state: {state:#?}",
+        disk.replayed()
     );
 }
 
