@@ -4,6 +4,7 @@
 //! missing or older than its sources, `cargo build -p dunlin` makes it. The process is ended by its id when the
 //! value is dropped.
 
+use std::fs::File;
 use std::io::{BufRead as _, BufReader};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -18,12 +19,15 @@ const START: Duration = Duration::from_secs(10);
 /// How long it may take to leave after SIGTERM before it is killed.
 const STOP: Duration = Duration::from_secs(5);
 
+/// The file beside its data that takes its standard error.
+const LOG: &str = "log";
+
 /// A running broker.
 #[derive(Debug)]
 pub struct Broker {
     child: Child,
     address: SocketAddr,
-    _directory: tempfile::TempDir,
+    directory: tempfile::TempDir,
 }
 
 impl Broker {
@@ -57,7 +61,7 @@ impl Broker {
         command
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
-            .stderr(Stdio::null());
+            .stderr(File::create(directory.path().join(LOG))?);
         let mut child = command.spawn()?;
         let Some(stdout) = child.stdout.take() else {
             return Err(Failure::new("the broker has no standard output"));
@@ -84,7 +88,7 @@ impl Broker {
         Ok(Self {
             child,
             address,
-            _directory: directory,
+            directory,
         })
     }
 
@@ -98,6 +102,15 @@ impl Broker {
     #[must_use]
     pub fn process_id(&self) -> u32 {
         self.child.id()
+    }
+
+    /// What it has logged so far.
+    ///
+    /// # Errors
+    /// When the log can't be read.
+    pub fn log(&self) -> Outcome<String> {
+        let bytes = std::fs::read(self.directory.path().join(LOG))?;
+        Ok(String::from_utf8_lossy(&bytes).into_owned())
     }
 
     /// Asks it to stop (SIGTERM) and waits; false when it had to be killed.

@@ -3,5 +3,8 @@
 
 pub mod broker;
 pub mod conformance;
+pub mod hostile;
 pub mod interop;
+pub mod load;
+pub mod process;
 pub mod raw;
