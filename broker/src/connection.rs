@@ -334,7 +334,11 @@ impl Driver {
     fn bound_input(&mut self) -> Result<(), End> {
         let kept = self.input.capacity() + self.output.as_ref().map_or(0, |output| output.0.len());
         self.charge.set(kept);
-        if self.input.len() > PARTIAL_BYTES && self.shared.hub.account().is_full() {
+        // A message that has come whole and waits for room has a time limit of its own.
+        if self.input.len() > PARTIAL_BYTES
+            && self.shared.hub.account().is_full()
+            && !self.connection.waits_for_room()
+        {
             return Err(End::Closed(CloseReason::QuotaExceeded));
         }
         Ok(())

@@ -1,6 +1,7 @@
 //! Deadlines of connections: one ordered list and one task for all of them, instead of a timer each.
 
 use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -67,23 +68,35 @@ impl Timers {
 
     /// Meets deadlines, those of the hub too, for ever. Cancel-safe.
     pub async fn run(&self, clock: &Clock, hub: &Hub) {
-        let mut batch = Batch::default();
         loop {
-            let now = clock.now();
-            let next_connection = self.ring(now.monotonic);
-            let mut next_hub = hub.poll_timeout();
-            if next_hub.is_some_and(|at| at <= now.monotonic) {
-                hub.handle_timeout(now, &mut batch);
-                batch.wake_all();
-                next_hub = hub.poll_timeout();
-            }
-            let next = next_connection.into_iter().chain(next_hub).min();
-            let sleep = next.map_or(LONGEST_SLEEP, |at| at.since(now.monotonic));
-            let sleep = sleep.clamp(SHORTEST_SLEEP, LONGEST_SLEEP);
+            // Without this task no Keep Alive, Will or expiry would be kept any more.
+            let sleep =
+                catch_unwind(AssertUnwindSafe(|| self.meet(clock, hub))).unwrap_or_else(|_| {
+                    tracing::error!(
+                        "meeting a deadline failed by an internal error; the others go on"
+                    );
+                    LONGEST_SLEEP
+                });
             tokio::select! {
                 () = tokio::time::sleep(sleep) => {}
                 () = self.earlier.notified() => {}
             }
         }
+    }
+
+    /// Meets what is due; gives the time until the next deadline.
+    fn meet(&self, clock: &Clock, hub: &Hub) -> Duration {
+        let now = clock.now();
+        let next_connection = self.ring(now.monotonic);
+        let mut next_hub = hub.poll_timeout();
+        if next_hub.is_some_and(|at| at <= now.monotonic) {
+            let mut batch = Batch::default();
+            hub.handle_timeout(now, &mut batch);
+            batch.wake_all();
+            next_hub = hub.poll_timeout();
+        }
+        let next = next_connection.into_iter().chain(next_hub).min();
+        let sleep = next.map_or(LONGEST_SLEEP, |at| at.since(now.monotonic));
+        sleep.clamp(SHORTEST_SLEEP, LONGEST_SLEEP)
     }
 }

@@ -258,68 +258,71 @@ impl Hub {
         returning.extend(state.queue.extract(through_share));
         state.recharge_messages();
         drop(state);
-        let mut frame = Vec::new();
         for delivery in returning.into_iter().rev() {
-            let Some(copy) = &delivery.share else {
-                continue;
-            };
-            let mut keeps = durable || copy.position.is_some();
-            let back = copy.share.with(|share| {
-                if share.members.is_empty() {
-                    return None;
-                }
-                keeps = keeps || share.is_durable();
-                Some(share.push_returned(Arc::clone(&delivery.message), keeps))
-            });
-            let from = match copy.position {
-                Some(position) => Some(Target::Share {
-                    share: Arc::clone(&copy.share.id),
-                    position,
-                }),
-                None => durable.then_some(Target::Session {
-                    session: session.key,
-                    counter: delivery.counter,
-                }),
-            };
-            match (back, from) {
-                (Some(position), Some(from)) => {
-                    frame.push(Entry::GivenBack {
-                        share: Arc::clone(&copy.share.id),
-                        from,
-                        position,
-                    });
-                }
-                (None, from) => {
-                    // Nobody is left who could take it.
-                    self.record_drop(
-                        now,
-                        DropReason::SessionEnded,
-                        &session.client_id,
-                        &delivery.message,
-                    );
-                    let share_position =
-                        from.filter(|target| matches!(target, Target::Share { .. }));
-                    frame.extend(share_position.map(|target| Entry::Removed {
-                        target,
-                        reason: Removal::ShareEnded,
-                    }));
-                }
-                // It was taken out of the durable state, or never was in it.
-                (Some(position), None) if keeps => {
-                    let message = Arc::clone(&delivery.message);
-                    frame.push(Entry::Published {
-                        references: vec![share_reference(&copy.share, &message, position)],
-                        message,
-                        retained_version: None,
-                        inbound: None,
-                    });
-                }
-                (Some(_), None) => {}
+            if let Some(copy) = &delivery.share {
+                self.give_one_back(now, session, durable, &delivery, copy);
             }
         }
-        self.append(frame);
         for share in &shares {
             self.dispatch(now, limits, share, batch);
+        }
+    }
+
+    /// `durable` says whether the member's own queue is. What changes is written down under the
+    /// share's lock: the next member's Assigned must not stand before it in the journal.
+    fn give_one_back(
+        &self,
+        now: Now,
+        session: &Session,
+        durable: bool,
+        delivery: &Delivery,
+        copy: &ShareCopy,
+    ) {
+        let share_id = || Arc::clone(&copy.share.id);
+        let from = match copy.position {
+            Some(position) => Some(Target::Share {
+                share: share_id(),
+                position,
+            }),
+            None => durable.then_some(Target::Session {
+                session: session.key,
+                counter: delivery.counter,
+            }),
+        };
+        let is_back = copy.share.with(|share| {
+            if share.members.is_empty() {
+                return false;
+            }
+            let keeps = from.is_some() || share.is_durable();
+            let position = share.push_returned(Arc::clone(&delivery.message), keeps);
+            let entry = match from.clone() {
+                Some(from) => Some(Entry::GivenBack {
+                    share: share_id(),
+                    from,
+                    position,
+                }),
+                // It was taken out of the durable state, or never was in it.
+                None => keeps.then(|| Entry::Published {
+                    message: Arc::clone(&delivery.message),
+                    references: vec![share_reference(&copy.share, &delivery.message, position)],
+                    retained_version: None,
+                    inbound: None,
+                }),
+            };
+            self.append(entry.into_iter().collect());
+            true
+        });
+        if is_back {
+            return;
+        }
+        // Nobody is left who could take it.
+        let reason = DropReason::SessionEnded;
+        self.record_drop(now, reason, &session.client_id, &delivery.message);
+        if let Some(target @ Target::Share { .. }) = from {
+            self.append(vec![Entry::Removed {
+                target,
+                reason: Removal::ShareEnded,
+            }]);
         }
     }
 
