@@ -153,7 +153,7 @@ impl Stage {
         loop {
             match self.serves() {
                 Err(_) if Instant::now() < deadline => {
-                    std::thread::sleep(Duration::from_millis(50))
+                    std::thread::sleep(Duration::from_millis(50));
                 }
                 outcome => return outcome,
             }
