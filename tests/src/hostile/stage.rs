@@ -27,8 +27,8 @@ pub(super) const PER_CONNECTION: u64 = 4 * 1024;
 /// What may be left over when everybody is gone, if the attack isn't one that brings the broker to its ceiling. One that
 /// does may leave as much as the ceiling: the system's allocator keeps for its next user what it once had to get.
 pub(super) const LEFT_OVER: u64 = 16 * MIB;
-/// What may be added from the second round of an attack to its last: the difference between slack and a leak. Four times
-/// as much where the broker was at its ceiling.
+/// What may be added from the second round of an attack to its last: the difference between slack and a leak. Where the
+/// broker was at its ceiling, what the allocator keeps differs by up to as much from round to round.
 pub(super) const GROWTH: u64 = 4 * MIB;
 /// The longest round trip that a well-behaved pair may see. Generous: the machine may be busy with other things.
 const ROUND_TRIP: Duration = Duration::from_secs(5);
@@ -102,7 +102,7 @@ impl Stage {
             )
         })?;
         let (left_over, growth) = if scenario.refusals {
-            (CEILING + BASE, 4 * GROWTH)
+            (CEILING + BASE, CEILING)
         } else {
             (LEFT_OVER, GROWTH)
         };
