@@ -19,16 +19,18 @@ use crate::raw::{Client, Failure, Outcome, Version, ensure};
 
 /// `limits.memory_bytes` of every scenario: what the broker accounts for.
 pub const CEILING: u64 = 32 * MIB;
-/// What may come on top of the broker's memory before the attack and of the ceiling: stacks and buffers of its threads,
-/// and what the system's allocator keeps of memory that one thread freed and another can't use.
-pub(super) const BASE: u64 = 40 * MIB;
+/// Threads that serve connections. The system's allocator keeps an arena for each, and what one of them freed another
+/// can't use: at worst each has had the ceiling's worth once.
+const WORKERS: u64 = 2;
+/// What may come on top of the broker's memory before the attack and of what the threads had: stacks and buffers.
+pub(super) const BASE: u64 = 24 * MIB;
 /// What a connection may cost that the account doesn't know: task, socket's state, places in lists.
 pub(super) const PER_CONNECTION: u64 = 4 * 1024;
 /// What may be left over when everybody is gone, if the attack isn't one that brings the broker to its ceiling. One that
 /// does may leave as much as the ceiling: the system's allocator keeps for its next user what it once had to get.
 pub(super) const LEFT_OVER: u64 = 16 * MIB;
 /// What may be added from the second round of an attack to its last: the difference between slack and a leak. Where the
-/// broker was at its ceiling, what the allocator keeps differs by up to as much from round to round.
+/// broker was at its ceiling only that bound holds: what the allocator keeps differs from round to round.
 pub(super) const GROWTH: u64 = 4 * MIB;
 /// The longest round trip that a well-behaved pair may see. Generous: the machine may be busy with other things.
 const ROUND_TRIP: Duration = Duration::from_secs(5);
@@ -55,7 +57,7 @@ impl Stage {
     pub fn play(scenario: &Scenario) -> Outcome {
         let started = Instant::now();
         let broker = Broker::start_with(&format!(
-            "{}\n[limits]\nmemory_bytes = {CEILING}\n{}\n",
+            "{}\n[limits]\nmemory_bytes = {CEILING}\n{}\n[runtime]\nworkers = {WORKERS}\n",
             scenario.config, scenario.limits
         ))?;
         let stage = Self { broker };
@@ -93,7 +95,13 @@ impl Stage {
                 .collect::<String>(),
             started.elapsed().as_secs_f64(),
         );
-        let bound = before.memory.resident + CEILING + BASE + scenario.connections * PER_CONNECTION;
+        let ceilings = if scenario.refusals {
+            WORKERS * CEILING
+        } else {
+            CEILING
+        };
+        let bound =
+            before.memory.resident + ceilings + BASE + scenario.connections * PER_CONNECTION;
         ensure(after.peak <= bound, || {
             format!(
                 "{:.1} MiB at most, more than {:.1}",
@@ -102,7 +110,7 @@ impl Stage {
             )
         })?;
         let (left_over, growth) = if scenario.refusals {
-            (CEILING + BASE, CEILING)
+            (ceilings + BASE, ceilings)
         } else {
             (LEFT_OVER, GROWTH)
         };
