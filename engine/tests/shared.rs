@@ -572,18 +572,14 @@ fn each_member_gets_its_part_in_the_order_of_publishing() {
     let mut publisher = Opening::v5("p").client(&broker);
     let mut came: [Vec<u16>; 3] = Default::default();
     for round in 0..12 {
-        let qos = if round % 2 == 0 {
-            AtLeastOnce
-        } else {
-            ExactlyOnce
-        };
+        let qos = [AtLeastOnce, ExactlyOnce][usize::from(round % 2)];
         publish(&broker, &mut publisher, qos, round * 5..round * 5 + 5);
         // One of the three looks, in turns, and completes everything.
         let who = usize::from(round % 3);
         let mut received: VecDeque<String> = members[who].receive(&broker).into();
         while let Some(words) = received.pop_front() {
             let number = packet_id(&words).get();
-            came[who].push(payloads(&[words.clone()])[0].parse().unwrap());
+            came[who].push(payloads(std::slice::from_ref(&words))[0].parse().unwrap());
             if words.contains(" q1 ") {
                 received.extend(members[who].ack(&broker, PubAck, number));
             } else {
