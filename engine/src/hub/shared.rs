@@ -269,6 +269,7 @@ impl Hub {
                     return None;
                 }
                 keeps = keeps || share.is_durable();
+                self.expect_share_expiry(now, delivery.message.expires_at);
                 Some(share.push_returned(Arc::clone(&delivery.message), keeps))
             });
             let from = match copy.position {
