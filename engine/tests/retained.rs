@@ -385,7 +385,7 @@ fn a_replay_does_not_overflow_a_small_queue() {
                     ..Limits::default()
                 });
                 let mut publisher = Opening::v5("p").client(&broker);
-                retain_many(&broker, &mut publisher, 100);
+                retain_many(&broker, &mut publisher, 70);
                 let mut subscriber = Opening::v5("s")
                     .kept(1000)
                     .with(Property::ReceiveMaximum(window))
@@ -403,7 +403,7 @@ fn a_replay_does_not_overflow_a_small_queue() {
                     [],
                     "{queue_messages} {queue_bytes} {window}"
                 );
-                assert_eq!(came, numbers(0..100));
+                assert_eq!(came, numbers(0..70));
             }
         }
     }
