@@ -7,10 +7,10 @@
 
 mod support;
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 
 use dunlin_codec::{
-    Packet, PacketType, Properties, Property, QoS, ReasonCode, Subscribe, Subscription,
+    Ack, Packet, PacketType, Properties, Property, QoS, ReasonCode, Subscribe, Subscription,
     SubscriptionOptions, Version,
 };
 use dunlin_engine::drops::DropReason;
@@ -137,9 +137,10 @@ fn a_member_is_given_no_more_than_its_window_and_the_rest_waits_in_order() {
         assert_eq!(narrow.ack(&broker, PubAck, 2), ["PUBLISH t=3 q1 3"]);
         assert_eq!(wide.ack(&broker, PubAck, 3), ["PUBLISH t=4 q1 4"]);
         assert_eq!(wide.ack(&broker, PubAck, 2), ["PUBLISH t=5 q1 5"]);
-        // What is new waits behind what is old.
+        // What is new waits behind what is old, though there is room at this moment.
+        narrow.send(&broker, &Packet::PubAck(Ack::new(id(3))));
         publish(&broker, &mut publisher, AtLeastOnce, 7..8);
-        assert_eq!(narrow.ack(&broker, PubAck, 3), ["PUBLISH t=6 q1 4"]);
+        assert_eq!(narrow.receive(&broker), ["PUBLISH t=6 q1 4"]);
         assert_eq!(wide.ack(&broker, PubAck, 4), ["PUBLISH t=7 q1 6"]);
         assert_eq!(wide.ack(&broker, PubAck, 5), NOTHING);
         assert_eq!(broker.drops(), []);
@@ -270,7 +271,7 @@ fn without_any_member_nothing_is_kept() {
     broker.pass(1000);
     assert_eq!(broker.drops(), [(DropReason::SessionEnded, 3)]);
     let received = publisher.publish(&broker, "t", AtLeastOnce, 1, "x", "");
-    assert_eq!(received, ["PUBACK 1 0x10"], "no subscription is left");
+    assert_eq!(received, ["PUBACK 1 0x10"]);
     let mut next = member(&broker, "next", 9, AtLeastOnce);
     assert_eq!(next.receive(&broker), NOTHING);
 }
@@ -591,9 +592,7 @@ fn each_member_gets_its_part_in_the_order_of_publishing() {
     for came in &came {
         assert!(came.is_sorted(), "{came:?}");
     }
-    let mut all = came.concat();
+    let all: BTreeSet<u16> = came.concat().into_iter().collect();
     assert!(all.len() > 50, "{}", all.len());
-    all.sort_unstable();
-    all.dedup();
     assert_eq!(all.len(), came.concat().len(), "each to one member");
 }
