@@ -43,9 +43,9 @@ drop_reasons! {
     SessionEnded = "session_ended";
     /// The publisher may not publish to the topic.
     NotAuthorized = "not_authorized";
-    /// The memory ceiling, reached by QoS 0.
+    /// The memory ceiling, reached by QoS 0 or by a Will.
     Memory = "memory";
-    /// The publisher was refused: a bound on what we take.
+    /// A bound on what we take, reached by QoS 0 or by a Will: nobody could be told.
     Quota = "quota";
     /// A shared subscription had no member that could take a QoS 0 message.
     NoMember = "no_member";

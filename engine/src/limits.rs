@@ -37,7 +37,8 @@ pub struct Limits {
     pub topic_bytes: usize,
     /// Length of a Client Identifier in bytes; above it 0x85. 23 to 65,535.
     pub client_id_bytes: usize,
-    /// Topic Filters in one SUBSCRIBE or UNSUBSCRIBE; above it 0x97 for the rest.
+    /// Topic Filters in one SUBSCRIBE; above it 0x97 for the rest. An UNSUBSCRIBE has no such bound:
+    /// it takes nothing, and before MQTT 5 nobody could be told.
     pub filters_per_packet: usize,
     /// Subscriptions of one session; above it 0x97.
     pub subscriptions_per_session: usize,
@@ -71,7 +72,8 @@ pub struct Limits {
     pub topic_aliases_out: u16,
     /// Retained messages; above it a new topic is refused with 0x97.
     pub retained_messages: usize,
-    /// Bytes of retained messages; above it 0x97.
+    /// Bytes of retained messages; above it a message that is larger than what it replaces is refused
+    /// with 0x97.
     pub retained_bytes: usize,
     /// Longest Session Expiry Interval granted in seconds; 0xFFFFFFFF for no bound.
     pub session_expiry_s: u32,

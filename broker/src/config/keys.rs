@@ -308,7 +308,7 @@ pub(super) const KEYS: &[Key<Config>] = &[
         limits.filters_per_packet,
         "limits.filters_per_packet",
         count(1, COUNT_MAX),
-        "Topic Filters in one SUBSCRIBE or UNSUBSCRIBE; 0x97 for those above it."
+        "Topic Filters in one SUBSCRIBE; 0x97 for those above it."
     ),
     reloaded!(
         limits.subscriptions_per_session,

@@ -221,6 +221,10 @@ impl Sender<'_> {
             if self.budget_is_spent() {
                 return true;
             }
+            if let Some(packet_id) = state.inflight.expired_before_resend(self.now.monotonic) {
+                self.give_up(state, packet_id, DropReason::Expired, Removal::Expired);
+                continue;
+            }
             let window = state.window();
             let Some((packet_id, progress, delivery)) = state.inflight.next_resend(window) else {
                 break;
@@ -230,7 +234,7 @@ impl Sender<'_> {
                 (_, Some(delivery)) => {
                     // [MQTT-3.3.1-1]
                     if !encode_delivery(self, delivery, Some(packet_id), true) {
-                        self.too_large(state, packet_id);
+                        self.give_up(state, packet_id, DropReason::TooLarge, Removal::TooLarge);
                     }
                 }
             }
@@ -245,9 +249,10 @@ impl Sender<'_> {
         let _ = Ack::new(packet_id).encode(PacketType::PubRel, self.version, &mut self.out.bytes);
     }
 
-    fn too_large(&self, state: &mut State, packet_id: PacketId) {
+    /// A message in flight won't be sent again.
+    fn give_up(&self, state: &mut State, packet_id: PacketId, why: DropReason, reason: Removal) {
         if let Some((_, Some(delivery))) = state.inflight.complete(packet_id) {
-            self.discard(state, &delivery, DropReason::TooLarge, Removal::TooLarge);
+            self.discard(state, &delivery, why, reason);
         }
     }
 

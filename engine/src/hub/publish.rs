@@ -63,8 +63,8 @@ pub(super) enum Write<'a> {
 }
 
 impl Hub {
-    /// Publishes a message. A refusal of a QoS 0 message is recorded as a drop here; at QoS 1 and 2
-    /// the publisher is told.
+    /// Publishes a message. A refusal of a QoS 0 message or of a Will is recorded as a drop here; any
+    /// other publisher is told.
     pub fn publish(
         &self,
         now: Now,
@@ -83,7 +83,7 @@ impl Hub {
             return Published::NotAuthorized;
         }
         if self.account.is_full() {
-            return self.refuse(now, &message, DropReason::Memory);
+            return self.refuse(now, &message, &publisher, DropReason::Memory);
         }
         let mut message = message;
         if message.qos == QoS::ExactlyOnce {
@@ -100,15 +100,15 @@ impl Hub {
         if !message.payload().is_empty() {
             let (is_new, growth) = retained.growth(&message);
             if (is_new && retained.len() >= limits.retained_messages)
-                || retained.bytes() + growth > limits.retained_bytes
+                || (growth > 0 && retained.bytes() + growth > limits.retained_bytes)
             {
-                return self.refuse(now, &message, DropReason::Quota);
+                return self.refuse(now, &message, &publisher, DropReason::Quota);
             }
         }
         self.collect(message.topic(), batch);
         if self.must_refuse(limits, &message, batch) {
             batch.matches.clear();
-            return self.refuse(now, &message, DropReason::Quota);
+            return self.refuse(now, &message, &publisher, DropReason::Quota);
         }
         let version = retained.apply(&message);
         // The lock is held until every subscriber has its copy: see the module `retained`.
@@ -119,8 +119,15 @@ impl Hub {
         published
     }
 
-    fn refuse(&self, now: Now, message: &Message, reason: DropReason) -> Published {
-        if message.qos == QoS::AtMostOnce {
+    fn refuse(
+        &self,
+        now: Now,
+        message: &Message,
+        publisher: &Publisher,
+        reason: DropReason,
+    ) -> Published {
+        let is_told = publisher.session.is_some() && message.qos > QoS::AtMostOnce;
+        if !is_told {
             self.record_drop(now, reason, &message.origin.client_id, message);
         }
         Published::QuotaExceeded
@@ -156,7 +163,7 @@ impl Hub {
     ) -> Published {
         if retained_version.is_none() && self.must_refuse(limits, message, batch) {
             batch.matches.clear();
-            return self.refuse(now, message, DropReason::Quota);
+            return self.refuse(now, message, &publisher, DropReason::Quota);
         }
         let mut references = Vec::new();
         let mut subscribers = 0;
@@ -256,8 +263,11 @@ impl Hub {
         }
         while is_full(limits, state, message.size()) {
             let oldest = match limits.drop_policy {
-                DropPolicy::Oldest => state.queue.pop_oldest(),
-                DropPolicy::Newest | DropPolicy::RefusePublisher => None,
+                // What no queue can hold makes nobody go.
+                DropPolicy::Oldest if message.size() <= limits.queue_bytes => {
+                    state.queue.pop_oldest()
+                }
+                _ => None,
             };
             let Some(oldest) = oldest else {
                 self.record_drop(now, DropReason::QueueFull, &session.client_id, message);

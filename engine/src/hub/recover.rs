@@ -91,6 +91,7 @@ impl Hub {
             };
             share.with(|queue| {
                 for (position, message) in messages {
+                    hub.expect_share_expiry(now, message.expires_at);
                     queue.restore(message, position);
                 }
             });

@@ -8,9 +8,10 @@
 
 use core::ops::ControlFlow;
 
+use dunlin_codec::QoS;
 use dunlin_codec::topic::Filter;
 
-use super::publish::{Copy, Write};
+use super::publish::{Copy, Write, is_full};
 use super::{Batch, Hub};
 use crate::journal::{Entry, Seq};
 use crate::limits::Limits;
@@ -89,8 +90,16 @@ impl Hub {
         let Some(settings) = state.settings(&cursor.filter) else {
             return false;
         };
-        let persistent = state.is_persistent();
+        // How many are dealt with, and behind which topic the journal has the cursor.
+        let mut done = 0;
+        let mut noted = cursor.after.as_deref();
         for message in &found {
+            // What the queue has no room for waits in the store and is dropped for nobody; what is
+            // larger than any queue would wait for ever.
+            if !state.queue.is_empty() && is_full(limits, &state, message.size()) {
+                break;
+            }
+            done += 1;
             // [MQTT-3.8.3-3]
             if settings.options.no_local && message.origin.client_id == session.client_id {
                 continue;
@@ -98,9 +107,10 @@ impl Hub {
             let mut identifiers = Identifiers::None;
             // [MQTT-3.3.4-3]
             identifiers.push(settings.identifier);
+            let qos = message.qos.min(settings.options.qos);
             let copy = Copy {
                 message,
-                qos: message.qos.min(settings.options.qos),
+                qos,
                 // [MQTT-3.3.1-9]
                 retain: true,
                 identifiers,
@@ -113,7 +123,7 @@ impl Hub {
                 copy: Some((Arc::clone(message), reference)),
                 after: Some(message.topic().into()),
             };
-            self.enqueue(
+            let is_queued = self.enqueue(
                 now,
                 limits,
                 session,
@@ -122,28 +132,33 @@ impl Hub {
                 Write::Now(&entry),
                 batch,
             );
+            if is_queued && qos > QoS::AtMostOnce {
+                noted = Some(message.topic());
+            }
         }
-        if persistent && after.is_none() {
-            let filter = Arc::clone(&cursor.filter);
+        let is_cut = done < found.len();
+        let after = if is_cut {
+            let last = done.checked_sub(1).and_then(|at| found.get(at));
+            last.map_or(cursor.after.clone(), |message| Some(message.topic().into()))
+        } else {
+            after
+        };
+        if state.is_persistent() && ((!is_cut && after.is_none()) || after.as_deref() != noted) {
             self.append(vec![Entry::RetainedQueued {
                 session: session.key,
-                filter,
+                filter: Arc::clone(&cursor.filter),
                 copy: None,
-                after: None,
+                after: after.clone(),
             }]);
         }
-        match after {
-            Some(after) => {
-                if let Some(first) = state.cursors.first_mut() {
-                    first.after = Some(after);
-                }
-            }
-            None => {
-                state.cursors.remove(0);
-            }
+        if after.is_none() && !is_cut {
+            state.cursors.remove(0);
+        } else if let Some(first) = state.cursors.first_mut() {
+            first.after = after;
         }
         // What was queued is to be sent before the next slice; others have their turn in between.
-        !found.is_empty() || (!state.cursors.is_empty() && state.queue.len() < SLICE_MESSAGES)
+        let is_short = !is_cut && state.queue.len() < SLICE_MESSAGES;
+        done > 0 || (!state.cursors.is_empty() && is_short)
     }
 }
 

@@ -294,6 +294,7 @@ impl Hub {
                 return false;
             }
             let keeps = from.is_some() || share.is_durable();
+            self.expect_share_expiry(now, delivery.message.expires_at);
             let position = share.push_returned(Arc::clone(&delivery.message), keeps);
             let entry = match from.clone() {
                 Some(from) => Some(Entry::GivenBack {

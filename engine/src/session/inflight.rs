@@ -213,6 +213,15 @@ impl Inflight {
         self.resending
     }
 
+    /// The next to be sent again, if it has expired and, for all that is known, was never sent.
+    /// [MQTT-3.3.2-5]
+    pub fn expired_before_resend(&self, now: Instant) -> Option<PacketId> {
+        let mut rest = self.slots.iter().skip(self.resend_from);
+        let slot = rest.find(|slot| !slot.answered)?;
+        let delivery = slot.delivery.as_ref().filter(|_| slot.restored)?;
+        delivery.message.is_expired(now).then_some(slot.packet_id)
+    }
+
     /// The next to be sent again: its identifier, its state and, before PUBREC, its delivery. A
     /// PUBLISH is only given while `window` is above 0.
     pub fn next_resend(
