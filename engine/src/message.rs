@@ -49,6 +49,14 @@ pub struct Origin {
     pub listener: Arc<str>,
 }
 
+impl Origin {
+    /// Bytes of the names that the client chose.
+    pub(crate) fn name_bytes(&self) -> usize {
+        let user_name = self.user_name.as_deref().map_or(0, str::len);
+        self.client_id.as_str().len() + user_name
+    }
+}
+
 /// An Application Message.
 #[derive(Debug)]
 pub struct Message {

@@ -226,7 +226,8 @@ impl State {
     }
 
     fn recharge(&mut self) {
-        let bytes = OVERHEAD_BYTES + self.subscription_bytes + self.reserved_bytes;
+        let names = self.origin.name_bytes();
+        let bytes = OVERHEAD_BYTES + names + self.subscription_bytes + self.reserved_bytes;
         self.charge.set(bytes);
     }
 
